@@ -19,7 +19,12 @@ export function dueOf(
   return dueAt !== undefined && dueAt > now ? { clock: 'steady', at: dueAt } : undefined
 }
 
-/** The same for a command that reschedules a job. */
+/** When to look whether a job has come due. */
+export function dueCheckAt(due: Due, now: number, wall: number): number {
+  return due.clock === 'wall' ? now + Math.min(due.at - wall, wallLookMs) : due.at
+}
+
+/** When a job may start that a command reschedules. */
 export function dueOfCommand({ waitMs = 0, runAt }: DueTime, now: number, wall: number): Due | undefined {
   return dueOf({ dueAt: now + waitMs, runAt }, now, wall)
 }

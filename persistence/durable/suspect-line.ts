@@ -34,6 +34,11 @@ export interface Standing {
   readonly crashes: number
   readonly since: number
 }
+/** A suspect that runs. */
+interface SuspectRun {
+  readonly seq: number
+  readonly fence: number
+}
 /** A queue that makes an exchange, and its process. */
 export interface Claimant {
   readonly queue: number
@@ -98,6 +103,8 @@ export class SuspectLine {
   readonly #waiting = new Map<number, Waiting>()
   #crowdedUntil = -Infinity
   #wakes = false
+  /** The suspect that ran in this process at its last claim. */
+  #running: SuspectRun | undefined
 
   // Questions.
   get isEmpty(): boolean {
@@ -143,8 +150,19 @@ export class SuspectLine {
     if (this.#waiting.delete(queue)) this.#wakes = true
   }
   /** A suspect of the queue runs. */
-  took(queue: number): void {
+  took(queue: number, run: SuspectRun): void {
     this.#waiting.delete(queue)
+    this.#running = { seq: run.seq, fence: run.fence }
+  }
+  /** Called before each claim: the suspect that runs in this process. If the last one has ended, others are woken. */
+  runs(run: SuspectRun | undefined): void {
+    const last = this.#running
+    if (last && (run?.seq !== last.seq || run.fence !== last.fence)) this.#wakes = true
+    this.#running = run && { seq: run.seq, fence: run.fence }
+  }
+  /** The runs of this process may have changed otherwise than by its exchanges. */
+  forgetRun(): void {
+    this.#running = undefined
   }
   /** The queue is gone, and no longer holds up others. */
   stops(queue: number): void {

@@ -16,10 +16,10 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a cost in an unknown unit is free on a file',
-    file: 'persistence/durable/execute/put.ts',
+    file: 'persistence/durable/execute/requests.ts',
     edits: [
       {
-        find: 'refuseCost(cost, store.rateNow(queue), store.furtherRules(queue, key), store.rulesOfKeys(queue))',
+        find: 'refuseCost(cost, limits.rateNow(queue), furtherRules(limits, queue, key), queue.keys?.rate)',
         replace: '',
       },
     ],
@@ -66,11 +66,11 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a suspect does not ask its key again behind the jobs of its claim',
-    file: 'persistence/sqlite/store/suspect-claims.ts',
+    file: 'persistence/durable/execute/claim.ts',
     edits: [
       {
-        find: 'const obstacle = admission.obstacleOfSuspect(row, ofKey)\n    if (obstacle) {',
-        replace: 'const obstacle = admission.obstacleOfSuspect(row)\n    if (obstacle) {',
+        find: 'if (!obstacle) return claim.start(suspect, alone)\n',
+        replace: "if (obstacle?.kind !== 'queueWaits') return claim.start(suspect, alone)\n",
       },
     ],
     why: 'more jobs of a key run than its width allows',
@@ -80,7 +80,7 @@ export const inFile: readonly Plant[] = [
     name: 'an exchange settles before it confirms launches',
     file: 'persistence/durable/execute/exchange.ts',
     edits: [
-      { find: '  correctRate(store, queue, request)\n', replace: '' },
+      { find: '  correctRate(store.limits, queue, request)\n', replace: '' },
       {
         find: '  store.endedBodies(request.endedBodies)\n',
         replace: '  store.endedBodies(request.endedBodies)\n  correctRate(store, queue, request)\n',
@@ -197,7 +197,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'others run beside one that is to run alone',
     file: 'persistence/durable/execute/claim.ts',
-    edits: [{ find: 'if (running?.alone) return', replace: 'if (running?.alone && isEmpty) return' }],
+    edits: [{ find: 'if (running?.alone) {', replace: 'if (running?.alone && isEmpty) {' }],
     why: 'I23: they count a crash that was not theirs',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/suspects'],
   },
@@ -250,16 +250,15 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a refused put is stored all the same',
-    file: 'persistence/sqlite/store/put.ts',
+    file: 'persistence/durable/execute/requests.ts',
     edits: [
       {
         find: `
-    refuseOverfull(fresh, size, queue.counts.pending + queue.counts.delayed)
-    return this.#store(queue, request, more, existed)`,
+  refuseOverfull(ids.length - existed.size, size, pending + delayed)
+  const first = store.addJobs(queue, request, existed)`,
         replace: `
-    const done = this.#store(queue, request, more, existed)
-    refuseOverfull(fresh, size, queue.counts.pending + queue.counts.delayed)
-    return done`,
+  const first = store.addJobs(queue, request, existed)
+  refuseOverfull(ids.length - existed.size, size, pending + delayed)`,
       },
     ],
     why: 'putMany is all or nothing: jobs run whose put has rejected',
@@ -523,7 +522,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'what is not launched from the file is not refunded',
     file: 'persistence/durable/execute/settle.ts',
-    edits: [{ find: 'store.refundNotLaunched(queue, job, grant ?? job.grant, now)', replace: 'store.rate(queue)' }],
+    edits: [{ find: 'returnStarts(limits, queue, grant ?? job.grant, now)', replace: 'limits.rate(queue)' }],
     why: 'I6: what was handed back has spent a start of the rate',
     finders: [
       'persistence/sqlite/store/store-contract',

@@ -48,13 +48,12 @@ export const inKeys: readonly Plant[] = [
     finders: ['flow/costs'],
   },
   {
-    name: 'on a file a correction is left out of the window of a key',
-    file: 'persistence/sqlite/store/grants.ts',
+    name: 'in a store a correction is left out of the window of a key',
+    file: 'persistence/durable/execute/grants.ts',
     edits: [
       {
-        find: 'this.#each(queue, grant, now, (owner, start) => this.#rateLog.changing(owner).correct(start, cost))',
-        replace:
-          "this.#each(queue, typeof grant === 'number' ? grant : grant.start, now, (owner, start) => this.#rateLog.changing(owner).correct(start, cost))",
+        find: 'eachStart(store, queue, grant, now, (rate, start) => rate.correct(start, cost))',
+        replace: 'eachStart(store, queue, startOf(grant), now, (rate, start) => rate.correct(start, cost))',
       },
     ],
     why: 'the real cost of a job is not counted for its key',
@@ -177,8 +176,8 @@ export const inKeys: readonly Plant[] = [
   },
   {
     name: 'on a file jobs that run are not counted for keys declared later',
-    file: 'persistence/sqlite/store/key-settings.ts',
-    edits: [{ find: '      this.#keys.beginsToSort(queue)\n', replace: '' }],
+    file: 'persistence/sqlite/store/limits.ts',
+    edits: [{ find: '      keys.beginsToSort(queue)\n', replace: '' }],
     why: 'a key runs more bodies than the width that was declared while they ran',
     finders: ['persistence/sqlite/store/store-contract'],
   },
@@ -210,13 +209,8 @@ export const inKeys: readonly Plant[] = [
   },
   {
     name: 'on a file a start of a key stays charged when its job goes back',
-    file: 'persistence/sqlite/store/grants.ts',
-    edits: [
-      {
-        find: 'act(ofKey, one.start)\n',
-        replace: 'void one\n',
-      },
-    ],
+    file: 'persistence/sqlite/store/limits.ts',
+    edits: [{ find: ': this.#keyOf(queue, start)\n    return owner', replace: ': undefined\n    return owner' }],
     why: 'the rate of a key is used up by jobs that never ran',
     finders: ['persistence/sqlite/store/store-contract'],
   },
@@ -245,8 +239,8 @@ export const inKeys: readonly Plant[] = [
   },
   {
     name: 'on a file jobs of a key that was held are forgotten once keys are limited',
-    file: 'persistence/sqlite/store/key-settings.ts',
-    edits: [{ find: 'for (const key of this.#turns.withHold(queue))', replace: 'for (const key of [] as string[])' }],
+    file: 'persistence/sqlite/store/limits.ts',
+    edits: [{ find: 'for (const key of keyTurns.withHold(queue))', replace: 'for (const key of [] as string[])' }],
     why: 'they never start',
     finders: ['flow/sqlite/keys'],
   },

@@ -32,8 +32,8 @@ export const inNamedRules: readonly Plant[] = [
   },
   {
     name: 'on a file a start in a named rule stays charged when its job goes back',
-    file: 'persistence/sqlite/store/grants.ts',
-    edits: [{ find: 'if (rule) act(rule, one.start)', replace: 'void rule' }],
+    file: 'persistence/sqlite/store/limits.ts',
+    edits: [{ find: "start.of === 'rule' ? rules.find(start.name)", replace: "start.of === 'rule' ? undefined" }],
     why: 'a shared rule is used up by jobs that never ran, and no launch frees its place in time',
     finders: ['persistence/sqlite/store/store-contract'],
   },
@@ -45,13 +45,10 @@ export const inNamedRules: readonly Plant[] = [
     finders: ['persistence/memory/backlog', 'flow/named-rules'],
   },
   {
-    name: 'on a file the hold of a named rule is not stored',
-    file: 'persistence/sqlite/tables/rule.ts',
+    name: 'in a store the hold of a named rule is not stored',
+    file: 'persistence/durable/execute/rules.ts',
     edits: [
-      {
-        find: 'if (row) this.#rateLog.changing(row).hold(until)',
-        replace: 'if (row) this.#rateLog.of(row).hold(until)',
-      },
+      { find: "store.furtherRate(queue, { of: 'rule', name, start: 0 })", replace: 'store.namedRule(name)?.rate' },
     ],
     why: 'a restart, or another process, calls a service that wants to be left alone',
     finders: ['persistence/sqlite/store/store-contract'],

@@ -181,7 +181,7 @@ export const inRate: readonly Plant[] = [
   {
     name: 'a Throttled only holds the rate, in a store',
     file: 'persistence/durable/execute/settle.ts',
-    edits: [{ find: 'store.refused(queue, refusedStarts(job.grant, heldKey, heldRule), now)', replace: '' }],
+    edits: [{ find: 'refuseStarts(limits, queue, refusedStarts(job.grant, heldKey, heldRule), now)', replace: '' }],
     why: 'design.md 5: no jitter is ever learned',
     finders: ['flow/naive/jitter', 'persistence/sqlite/store/store-contract'],
   },

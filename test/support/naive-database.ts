@@ -1,56 +1,24 @@
-/** What the naive store stores: maps and arrays of plain data, so that a transaction is undone by putting back a copy. */
-
-import type { Grant } from '../../lib/backlog.ts'
-import type { JobState } from '../../lib/job.ts'
+/** What the naive store stores: maps and arrays. */
 import type { SlotWait } from '../../lib/limits/global-width.ts'
-import { Rate, type RateState } from '../../lib/rate/rate.ts'
-import { cautionOf } from '../../lib/rules/crash-outcome.ts'
-import type { LoggedReply } from '../../persistence/durable/execute/exchange.ts'
-import type { QueueState } from '../../persistence/durable/execute/queue-state.ts'
-import type * as wire from '../../persistence/durable/store.ts'
-import { type Keys, newKeys } from './naive-keys.ts'
-import type { StoredRule } from './naive-rules.ts'
+import { RuleTurns } from '../../lib/limits/rule-turns.ts'
+import { Rate } from '../../lib/rate/rate.ts'
+import * as execute from '../../persistence/durable/execute/index.ts'
+import type { AttachRequest, PutReplay } from '../../persistence/durable/store.ts'
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+export type Job = execute.StoredJob
 
-export interface Job extends Mutable<Omit<wire.JobRow, 'more'>> {
-  readonly more: Mutable<wire.JobRowExtras>
-  /** Since when it waits. */
-  since: number
-  /** A claim has passed it, because its key is held. */
-  aside: boolean
-  forgetAt: number
-  launchUnreported: boolean
-  // Of its last claim.
-  worker: string
-  exchange: number
-  grant: Grant
-  launched: boolean
-  alone: boolean
-  /** Its queue stopped without waiting for the body. */
-  abandoned: boolean
-  awaitingVerdict: boolean
-  cancel: { readonly reason: string | undefined; notified: boolean } | undefined
-}
-/** A report to a worker, and the exchange whose reply carried it; 0: none so far. */
-export interface Reported {
-  worker: string
-  exchange: number
-}
-export interface Queue extends QueueState {
+export interface Queue extends execute.KeyedQueue {
   readonly name: string
   readonly jobs: Map<number, Job>
-  /** Ended jobs that were forgotten, and the given ids among them. */
-  readonly forgotten: Record<JobState, number>
-  ids: { readonly id: string; readonly fingerprint: string; readonly state: JobState; readonly until: number }[]
-  rate: RateState
+  /** How many ended jobs were forgotten, and the given ids among them. */
+  readonly forgotten: ReturnType<typeof execute.countsOf>
+  ids: (Pick<Job, 'id' | 'state'> & { readonly fingerprint: string; readonly until: number })[]
+  readonly rate: Rate
   graceFactor: number
   readonly heldKeys: Map<string, number>
-  readonly keys: Keys
-  reports: (Reported & { readonly seq: number; readonly row: wire.JobRow | undefined })[]
-  /** By worker. */
+  reports: execute.CrashReport[]
+  replies: execute.KeptReply[]
   readonly slotWaits: Map<SlotWait['worker'], SlotWait>
-  replies: (Reported & { readonly reply: LoggedReply })[]
 }
 /** A process that has the database open. */
 export interface Worker {
@@ -58,19 +26,14 @@ export interface Worker {
   readonly works: Set<number>
   readonly lastExchanges: Map<number, number>
   /** Jobs that have ended while their bodies go on. */
-  readonly bodies: Map<number, { readonly queueId: number; readonly key: string }>
+  readonly bodies: Map<number, { readonly queueId: number; readonly key: string | undefined }>
 }
-
-/** The worker of jobs for which no queue can give a verdict yet. */
-export const noWorker = ''
-
 export interface NaiveData {
   lastSeq: number
   readonly queues: Map<number, Queue>
   readonly workers: Map<string, Worker>
-  readonly putReplies: Map<string, wire.PutReplay>
-  /** By name. */
-  readonly rules: Map<string, StoredRule>
+  readonly putReplies: Map<string, PutReplay>
+  readonly rules: Map<string, execute.StoredRule>
 }
 
 export class NaiveDatabase {
@@ -81,78 +44,41 @@ export class NaiveDatabase {
   readonly listeners: Map<string, () => void> = new Map()
 }
 
-export function addQueue({ data: { queues } }: NaiveDatabase, request: wire.AttachRequest): Queue {
-  const { name, keep, size, afterCrash, crashLimit } = request
-  const queueId = queues.size + 1
-  const queue: Queue = {
+export function newQueue(queueId: number, { name, keep, size, afterCrash, crashLimit }: AttachRequest): Queue {
+  return {
     ...{ queueId, name, keep, size, afterCrash, crashLimit, sharedPaused: false, rules: [], declared: undefined },
-    ...{ globalWidth: Infinity, declaredGlobalWidth: undefined },
-    ...{ keysVersion: 0, keys: newKeys(), slotWaits: new Map() },
-    ...{ jobs: new Map(), forgotten: { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 } },
-    ...{ ids: [], rate: new Rate([]).state(), graceFactor: 1, heldKeys: new Map(), reports: [], replies: [] },
-  }
-  queues.set(queueId, queue)
-  return queue
-}
-export function newJob(seq: number, { ids, payloads, queuedAt, priorities }: wire.PutRequest, i: number): Job {
-  return {
-    ...{ seq, id: ids[i] as string, payload: payloads[i] as string, queuedAt: queuedAt[i] as number },
-    ...{ priority: priorities?.[i] ?? 0, state: 'pending', attempt: 0, fence: 0, crashes: 0, more: {} },
-    ...{ startedAt: null, stoppedAt: null, since: 0, aside: false, forgetAt: 0, launchUnreported: false },
-    ...{ worker: noWorker, exchange: 0, grant: 0, launched: false, alone: false, abandoned: false },
-    ...{ awaitingVerdict: false, cancel: undefined },
-  }
-}
-export function rowOf(job: Job): wire.JobRow {
-  const { seq, id, payload, priority, state, attempt, fence, crashes, queuedAt, startedAt, stoppedAt } = job
-  const more = Object.keys(job.more).length > 0 ? { ...job.more } : undefined
-  return { seq, id, payload, priority, state, attempt, fence, crashes, queuedAt, startedAt, stoppedAt, more }
-}
-/** Claimed jobs, as a reply has them. */
-export function columnsOf(jobs: readonly Job[]): wire.ExchangeReply['claimed'] {
-  const more = jobs.map(({ more, crashes, launchUnreported, alone }, i): [number, wire.JobRowExtras] => {
-    const caution = cautionOf({ crashes, launchUnreported, alone })
-    return [i, { ...more, ...(crashes > 0 && { crashes }), ...(caution && { caution }) }]
-  })
-  return {
-    seqs: jobs.map(({ seq }) => seq),
-    ids: jobs.map(({ id }) => id),
-    payloads: jobs.map(({ payload }) => payload),
-    priorities: jobs.map(({ priority }) => priority),
-    attempts: jobs.map(({ attempt }) => attempt),
-    fences: jobs.map(({ fence }) => fence),
-    queuedAt: jobs.map(({ queuedAt }) => queuedAt),
-    more: more.filter(([, facts]) => Object.keys(facts).length > 0),
-  }
-}
-/** Notes facts of a job, or that it has them no longer. */
-export function note(
-  { more }: Job,
-  facts: { [K in keyof wire.JobRowExtras]?: wire.JobRowExtras[K] | undefined },
-): void {
-  Object.assign(more, facts)
-  for (const [name, value] of Object.entries(more)) {
-    if (value === undefined) delete more[name as keyof wire.JobRowExtras]
+    ...{ globalWidth: Infinity, declaredGlobalWidth: undefined, keys: undefined, declaredKeys: null, keysVersion: 0 },
+    ...{ jobs: new Map(), forgotten: { ...execute.noCounts }, ids: [], rate: new Rate([]), graceFactor: 1 },
+    ...{ heldKeys: new Map(), overrides: new Map(), keyRates: new Map(), tags: new Map(), keyClock: 0 },
+    ...{ reports: [], replies: [], slotWaits: new Map() },
   }
 }
 export function jobsOf({ jobs }: Queue, fits: (job: Job) => unknown = () => true): Job[] {
   return [...jobs.values()].filter(fits)
 }
-/** How many bodies of the queue's jobs run, in all workers. */
-export function bodiesOf({ workers }: NaiveData, queue: Queue): number {
-  const running = jobsOf(queue, ({ state, awaitingVerdict }) => state === 'underway' && !awaitingVerdict)
-  const bodies = [...workers.values()].flatMap(worker => [...worker.bodies.values()])
-  return running.length + bodies.filter(({ queueId }) => queueId === queue.queueId).length
+/** The jobs underway of a worker; undefined: those that have none. */
+export function heldBy(queue: Queue, token: string | undefined): Job[] {
+  return jobsOf(queue, ({ state, worker }) => state === 'underway' && worker === token)
 }
-export function isUnderwayOf({ state, worker }: Job, token: string): boolean {
-  return state === 'underway' && worker === token
+/** The same in all queues. */
+export function heldIn({ data }: NaiveDatabase, token: string): [Queue, Job][] {
+  return [...data.queues.values()].flatMap(queue => heldBy(queue, token).map((job): [Queue, Job] => [queue, job]))
 }
-/** The jobs underway of a worker, in all queues. */
-export function underwayOf({ data: { queues } }: NaiveDatabase, token: string): [Queue, Job][] {
-  const ofQueue = (queue: Queue): Job[] => jobsOf(queue, job => isUnderwayOf(job, token))
-  return [...queues.values()].flatMap(queue => ofQueue(queue).map((job): [Queue, Job] => [queue, job]))
+/** The bodies of the queue that go on after their jobs have ended, in all workers. */
+export function continuingBodies({ data }: NaiveDatabase, { queueId }: Queue): { key: string | undefined }[] {
+  const bodies = [...data.workers.values()].flatMap(worker => [...worker.bodies.values()])
+  return bodies.filter(body => body.queueId === queueId)
 }
-/** The worker is gone. What it was to report, or did not acknowledge, is left to the next one. */
-export function freeReports({ reports }: Queue, token: string): void {
-  for (const report of reports) if (report.worker === token) Object.assign(report, { worker: noWorker, exchange: 0 })
+/** A copy in which nothing is shared with the original. */
+export function copyOf<T>(value: T): T {
+  const copy = (): unknown => {
+    if (value instanceof Rate) return Rate.from(value.state())
+    if (value instanceof RuleTurns) return new RuleTurns(value.clock, copyOf(value.waits))
+    if (value instanceof Map) return new Map([...value].map(([key, one]) => [key, copyOf(one)]))
+    if (value instanceof Set) return new Set(value)
+    if (Array.isArray(value)) return value.map(copyOf)
+    if (typeof value !== 'object' || value === null) return value
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, copyOf(one)]))
+  }
+  return copy() as T
 }

@@ -1,55 +1,112 @@
 /**
- * The order of a claim where there are suspects, in this queue or in another one of the process.
+ * The order of a claim: jobs in their order of start, and before, behind or instead of them the suspects.
  *
- * `suspect-line.ts` decides what is claimed. This file gets the facts from the store, and has it claim in that order.
+ * `suspect-line.ts` decides when suspects are claimed. Where keys take turns, claim-in-turns.ts chooses the other jobs.
  */
 import { aloneFrom, type Claimant, precedence, type Standing, type SuspectLine } from '../suspect-line.ts'
+import type { Obstacle } from './admission.ts'
+import type { ClaimReply } from './claim-reply.ts'
 
-export interface ClaimStore<Suspect extends Standing> {
+/** Why a job is passed over. The job leaves its place, and another one is examined. */
+export type PassedOver = Exclude<Obstacle, { readonly kind: 'queueWaits' }>
+
+/** One claim, as far as it examines jobs one after the other. */
+export interface JobClaim<Job> {
+  readonly reply: ClaimReply
+  /** How many jobs of the queue are pending. */
+  pending(): number
+  obstacle(job: Job): Obstacle | undefined
+  /** Charges the job, and adds it to the reply. */
+  start(job: Job, alone: boolean): void
+  passOver(job: Job, obstacle: PassedOver): void
+}
+
+/** Claims jobs in this order, up to the first that a limit of the queue refuses. Returns how many left their place. */
+export function claimEach<Job>(claim: JobClaim<Job>, jobs: readonly Job[]): number {
+  const { reply } = claim
+  let examined = 0
+  for (const job of jobs) {
+    if (reply.room === 0) break
+    const obstacle = claim.obstacle(job)
+    if (obstacle?.kind === 'queueWaits') {
+      reply.refuse(obstacle, claim.pending())
+      break
+    }
+    examined++
+    if (obstacle) claim.passOver(job, obstacle)
+    else claim.start(job, false)
+  }
+  return examined
+}
+
+export interface SuspectStore<Suspect extends Standing> {
   readonly line: SuspectLine
   readonly claimant: Claimant
-  /** How many jobs may still be claimed: no more than the room, and none once the rate blocks. */
-  room(): number
-  pending(): number
   /** Whether the queue would start jobs if it had room. */
   readonly mayLaunch: boolean
   readonly crashLimit: number
   /** Since when the oldest suspect with at least as many crashes waits. */
   waitsSince(crashes: number): number | undefined
-  /** The first suspect that may start now, and whose number of crashes is in this range. */
-  first(crashes: number, below: number): Suspect | undefined
+  /** The suspects whose number of crashes is in this range, in their order. */
+  suspects(crashes: number, below: number): Iterable<Suspect>
   /** Whether the suspect comes before all other jobs, by priority and seq. */
   isBefore(suspect: Suspect): boolean
-  claimSuspect(suspect: Suspect, alone: boolean): void
   /** Claims jobs that are no suspects. */
   claimOthers(): void
 }
 
-/** Returns the next look because of a suspect that holds up waiting jobs. */
-export function claimAmongSuspects<Suspect extends Standing>(store: ClaimStore<Suspect>): number {
+/** Claims where there are suspects, in this queue or in another one of the process. */
+export function claimAmongSuspects<Suspect extends Standing>(
+  claim: JobClaim<Suspect>,
+  store: SuspectStore<Suspect>,
+): void {
   const { line, claimant, mayLaunch } = store
+  const { reply } = claim
   const { queue, now, running } = claimant
   const limit = aloneFrom(store.crashLimit)
-  const isEmpty = store.pending() === 0
-  const takes = store.room() > 0 && !isEmpty
+  const isEmpty = claim.pending() === 0
+  const takes = reply.room > 0 && !isEmpty
   // The job that was to run alone was cancelled, say, or runs elsewhere.
   const isGone = (): boolean => line.waitsAlone(queue) && store.waitsSince(limit) === undefined
   if (!mayLaunch || isEmpty || (!takes && isGone())) line.leaves(queue)
-  if (!takes) {
-    line.passes(claimant)
-    return Infinity
+  if (!takes) return line.passes(claimant)
+  if (running?.alone) {
+    reply.nextLookAt = line.nextLook(now)
+    return
   }
-  if (running?.alone) return line.nextLook(now)
-  const lone = store.first(limit, Infinity)
-  const first = store.first(1, limit)
+  const lone = firstOf(claim, store.suspects(limit, Infinity))
+  const first = firstOf(claim, store.suspects(1, limit))
   const plan = line.plan(claimant, { aloneSince: lone && store.waitsSince(limit), first })
-  if (lone && plan.claims === 'alone') store.claimSuspect(lone, true)
-  if (plan.claims !== 'others') return plan.nextLookAt
+  reply.nextLookAt = plan.nextLookAt
+  if (lone && plan.claims === 'alone') claimSuspect(claim, lone, true)
+  if (plan.claims !== 'others') return
   const suspect = plan.withFirst ? first : undefined
   const order = suspect && precedence(suspect, now)
   const goesFirst = suspect && (order === 'first' || (order === 'inOrder' && store.isBefore(suspect)))
-  if (suspect && goesFirst) store.claimSuspect(suspect, false)
-  if (store.room() > 0) store.claimOthers()
-  if (suspect && !goesFirst && store.room() > 0) store.claimSuspect(suspect, false)
-  return plan.nextLookAt
+  if (suspect && goesFirst) claimSuspect(claim, suspect, false)
+  if (reply.room > 0) store.claimOthers()
+  if (suspect && !goesFirst && reply.room > 0) claimSuspect(claim, suspect, false)
+}
+
+/** The first suspect that could start now. */
+function firstOf<Suspect extends Standing>(claim: JobClaim<Suspect>, suspects: Iterable<Suspect>): Suspect | undefined {
+  const { reply } = claim
+  for (const suspect of suspects) {
+    const obstacle = claim.obstacle(suspect)
+    if (!obstacle) return suspect
+    if (obstacle.kind === 'queueWaits') {
+      const { blocked } = reply
+      if (!blocked || obstacle.refusal.until < blocked.until) reply.refuse(obstacle, claim.pending())
+      return undefined
+    }
+    claim.passOver(suspect, obstacle)
+  }
+  return undefined
+}
+
+function claimSuspect<Suspect extends Standing>(claim: JobClaim<Suspect>, suspect: Suspect, alone: boolean): void {
+  // Other jobs that were claimed before it may have used up a limit.
+  const obstacle = claim.obstacle(suspect)
+  if (!obstacle) return claim.start(suspect, alone)
+  if (obstacle.kind === 'queueWaits') claim.reply.refuse(obstacle, claim.pending())
 }

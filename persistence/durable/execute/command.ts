@@ -1,16 +1,17 @@
 /** What a command does to the jobs or the settings of a queue. */
 import type { Overridable, StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
-import type { KeyOverride } from '../../../lib/limits/keys.ts'
-import type { RateRule } from '../../../lib/rate/rules.ts'
 import { cancelEffect, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
 import { type Due, dueOfCommand } from '../../../lib/rules/due.ts'
 import { clearRules, setRules } from '../../../lib/rules/rule-settings.ts'
-import type { CommandReply, CommandRequest, JobRow, KeysNow, RowRef } from '../store.ts'
-import { type QueueState, settingsNow } from './queue-state.ts'
-import { type RuleStore, useRules } from './rules.ts'
+import type { CommandReply, CommandRequest, JobRow, RowRef } from '../store.ts'
+import { clearKeyOverrides, keysNow, overrideKey } from './key-settings.ts'
+import type { LimitStore } from './limit-store.ts'
+import type { QueueState } from './queue-state.ts'
+import { ruleBook, settingsNow, useRules } from './rules.ts'
 
-export interface CommandStore<Queue, Job> extends RuleStore<Queue> {
+export interface CommandStore<Queue, Job> {
+  readonly limits: LimitStore<Queue>
   locate(queue: Queue, target: RowRef): Job | undefined
   /** The job as it is. */
   rowOf(queue: Queue, job: Job): JobRow
@@ -30,25 +31,21 @@ export interface CommandStore<Queue, Job> extends RuleStore<Queue> {
   requestCancel(queue: Queue, job: Job, reason: string | undefined): void
   /** Whether a body of the job runs anywhere, although the job has ended. */
   isBodyRunning(seq: number): boolean
-  /** Cancels all that wait, and names them if they are not too many. */
-  clear(queue: Queue, reason: string | undefined, now: number, wall: number): Pick<CommandReply, 'changed' | 'count'>
-  /** Cancels all jobs of a key that wait, or some of them: then there are more. */
-  clearKey(
+  /**
+   * Cancels all jobs that wait, or those of a key. Names them if they are not too many. It may cancel only some jobs of
+   * a key, and then there are more.
+   */
+  clear(
     queue: Queue,
-    key: string,
+    key: string | undefined,
     reason: string | undefined,
     now: number,
     wall: number,
   ): Pick<CommandReply, 'changed' | 'count' | 'more'>
-  overrideKey(queue: Queue, key: string, change: KeyOverride, now: number): void
-  clearKeyOverrides(queue: Queue, now: number): void
-  keysNow(queue: Queue): KeysNow
-  /** The rules of the queue alone, with what they have learned. */
-  ownRules(queue: Queue): readonly RateRule[]
   counts(queue: Queue): StateCounts
 }
 
-interface CommandedJob {
+export interface CommandedJob {
   readonly seq: number
   readonly id: string
   readonly state: JobState
@@ -64,8 +61,7 @@ export function command<Queue extends QueueState, Job extends CommandedJob>(
   request: CommandRequest,
 ): CommandReply {
   const change = applyCommand(store, queue, request)
-  const settings = settingsNow(queue, store.ruleBook(request.now), store.ownRules(queue))
-  return { ...change, counts: store.counts(queue), ...settings }
+  return { ...change, counts: store.counts(queue), ...settingsNow(store.limits, queue) }
 }
 
 function applyCommand<Queue extends QueueState, Job extends CommandedJob>(
@@ -73,53 +69,47 @@ function applyCommand<Queue extends QueueState, Job extends CommandedJob>(
   queue: Queue,
   { command, now, wall }: CommandRequest,
 ): Change {
+  const { limits } = store
   switch (command.kind) {
     case 'rate':
-      setRules(queue, store.ruleBook(now), command.rules)
-      useRules(store, queue, now)
+      setRules(queue, ruleBook(limits, now), command.rules)
+      useRules(limits, queue, now)
       return nothing
     case 'globalWidth':
       queue.globalWidth = command.width
-      store.saveSettings(queue)
+      limits.saveSettings(queue)
       return nothing
     case 'pause':
       queue.sharedPaused = command.paused
-      store.saveSettings(queue)
+      limits.saveSettings(queue)
       return nothing
     case 'key':
-      store.overrideKey(queue, command.key, command.change, now)
-      queue.keysVersion++
-      store.saveSettings(queue)
-      return { ...nothing, keys: store.keysNow(queue) }
+      overrideKey(limits, queue, command.key, command.change, now)
+      limits.saveSettings(queue)
+      return { ...nothing, keys: keysNow(limits, queue) }
     case 'clearOverrides':
-      return clearOverrides(store, queue, command.of, now)
+      return clearOverrides(limits, queue, command.of, now)
     case 'clear':
-      if (command.key !== undefined) {
-        return { ...nothing, ...store.clearKey(queue, command.key, command.reason, now, wall) }
-      }
-      return { ...nothing, ...store.clear(queue, command.reason, now, wall) }
+      return { ...nothing, ...store.clear(queue, command.key, command.reason, now, wall) }
     default:
       return changeJob(store, queue, command, now, wall)
   }
 }
 
-function clearOverrides<Queue extends QueueState, Job>(
-  store: CommandStore<Queue, Job>,
+function clearOverrides<Queue extends QueueState>(
+  limits: LimitStore<Queue>,
   queue: Queue,
   of: readonly Overridable[],
   now: number,
 ): Change {
   if (of.includes('rate')) {
-    clearRules(queue, store.ruleBook(now))
-    useRules(store, queue, now)
+    clearRules(queue, ruleBook(limits, now))
+    useRules(limits, queue, now)
   }
   if (of.includes('globalWidth')) queue.globalWidth = queue.declaredGlobalWidth ?? Infinity
-  if (of.includes('keys')) {
-    store.clearKeyOverrides(queue, now)
-    queue.keysVersion++
-  }
-  store.saveSettings(queue)
-  return { ...nothing, ...(of.includes('keys') && { keys: store.keysNow(queue) }) }
+  if (of.includes('keys')) clearKeyOverrides(limits, queue, now)
+  limits.saveSettings(queue)
+  return { ...nothing, ...(of.includes('keys') && { keys: keysNow(limits, queue) }) }
 }
 
 function changeJob<Queue, Job extends CommandedJob>(

@@ -4,14 +4,15 @@
  *
  * An exchange that was executed before is not executed again: its reply was lost, and the same reply is made again.
  */
-import type { Grant, StateCounts } from '../../../lib/backlog.ts'
 import type { Demand } from '../../../lib/limits/named-rules.ts'
-import type { Cost, RateRule } from '../../../lib/rate/rules.ts'
 import { type LimitingJobs, limitedBy } from '../../../lib/rules/explain.ts'
-import type { NamedRuleBook } from '../../../lib/rules/rule-settings.ts'
-import type { ExchangeReply, ExchangeRequest, JobRow, KeysNow, RowRef } from '../store.ts'
-import { type QueueState, settingsNow } from './queue-state.ts'
-import { noteDemand, type WaitStore } from './rules.ts'
+import type { ExchangeReply, ExchangeRequest, JobRow, RowRef } from '../store.ts'
+import { confirmStarts, correctStarts } from './grants.ts'
+import { keysNow } from './key-settings.ts'
+import type { LimitStore } from './limit-store.ts'
+import type { QueueState } from './queue-state.ts'
+import { noteDemand, settingsNow } from './rules.ts'
+import { type RunNotices, type RunReportStore, reportCheckpoints, reportLaunches } from './run-reports.ts'
 import { claimWithinSlots, type SlotStore } from './slots.ts'
 
 type Notices = NonNullable<ExchangeReply['notices']>
@@ -21,16 +22,6 @@ export interface LoggedReply extends Pick<Notices, 'lostRuns' | 'within' | 'canc
   readonly endedUnrun: readonly JobRow[]
 }
 export const emptyReply: LoggedReply = { lostRuns: [], within: [], cancelRequests: [], endedUnrun: [] }
-
-/** Notices for the reply, gathered while the reports of runs are executed. */
-export interface RunNotices {
-  /** Runs whose claim is no longer valid. */
-  readonly lostRuns: Set<number>
-  /** Runs whose handler has recorded the ending itself. */
-  readonly within: number[]
-  /** Jobs that ended without a run. */
-  readonly endedUnrun: JobRow[]
-}
 
 /** The crash reports of one exchange: jobs by seq, or as they ended; and how many older reports were dropped. */
 export interface Reports {
@@ -53,7 +44,8 @@ export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'gra
   readonly nextLookAt: number
 }
 
-export interface ExchangeStore<Queue> extends SlotStore<Queue>, WaitStore<Queue> {
+export interface ExchangeStore<Queue> extends SlotStore<Queue>, RunReportStore<Queue> {
+  readonly limits: LimitStore<Queue>
   /** The number of the last exchange of this worker and queue that was executed; 0 before the first. */
   lastExchange(queue: Queue): number
   // The reply to an earlier exchange: its claims that are still underway, the verdicts it requested, its reports.
@@ -63,14 +55,8 @@ export interface ExchangeStore<Queue> extends SlotStore<Queue>, WaitStore<Queue>
   loggedIn(queue: Queue, exchange: number): LoggedReply
 
   // The reports of the queue's runs.
-  launchReports(queue: Queue, launches: ExchangeRequest['launchReports'], notices: RunNotices): void
-  checkpoints(queue: Queue, checkpoints: ExchangeRequest['checkpoints'], notices: RunNotices): void
   settle(queue: Queue, settled: ExchangeRequest['settled'], now: number, notices: RunNotices): void
   endedBodies(seqs: readonly number[]): void
-  /** The start charged for this grant took place at that instant: the job was launched. */
-  confirm(queue: Queue, grant: Grant, at: number, now: number): void
-  /** Replaces the reserved cost of a start. */
-  correct(queue: Queue, grant: Grant, cost: Cost, now: number): void
   /** The replies to all exchanges up to that one have arrived. */
   acknowledge(queue: Queue, exchange: number): void
 
@@ -93,11 +79,6 @@ export interface ExchangeStore<Queue> extends SlotStore<Queue>, WaitStore<Queue>
   logReply(queue: Queue, request: ExchangeRequest, reply: LoggedReply): void
   executed(queue: Queue, exchange: number): void
   row(queue: Queue, target: RowRef): JobRow | undefined
-  counts(queue: Queue): StateCounts
-  /** The rules of the queue alone, with what they have learned. */
-  ownRules(queue: Queue): readonly RateRule[]
-  keysNow(queue: Queue): KeysNow
-  ruleBook(now: number): NamedRuleBook
 }
 
 export function executeExchange<Queue extends QueueState>(
@@ -112,9 +93,9 @@ export function executeExchange<Queue extends QueueState>(
     return replyOf(store, queue, request, claimed, now, logged, reports, store.verdictsRequestedIn(queue, number))
   }
   const notices: RunNotices = { lostRuns: new Set(), within: [], endedUnrun: [] }
-  store.launchReports(queue, request.launchReports, notices)
-  store.checkpoints(queue, request.checkpoints, notices)
-  correctRate(store, queue, request)
+  reportLaunches(store, queue, request.launchReports, notices)
+  reportCheckpoints(store, queue, request.checkpoints, notices)
+  correctRate(store.limits, queue, request)
   // Reports of a run take effect before its ending: what the ending gives back is not charged again.
   store.settle(queue, settled, now, notices)
   store.endedBodies(request.endedBodies)
@@ -129,7 +110,7 @@ export function executeExchange<Queue extends QueueState>(
   const room = reports.full ? 0 : request.room
   const claim = (most: number): Claimed => store.claim(queue, request, most, notices.endedUnrun)
   const claimed = queue.globalWidth < Infinity ? claimWithinSlots(store, queue, request, room, claim) : claim(room)
-  noteDemand(store, queue, request, claimed.demand)
+  noteDemand(store.limits, queue, request, claimed.demand)
   // Notices about runs are for the queue object that has them. There may be others of the name in this process.
   const cancelRequests = works ? store.takeCancels(queue) : []
   const needVerdict = works ? store.requestVerdicts(queue, number) : []
@@ -146,13 +127,13 @@ export function executeExchange<Queue extends QueueState>(
 }
 
 /** Moves each start to the instant of its launch, and replaces reserved costs by those that were spent. */
-function correctRate<Queue>(store: ExchangeStore<Queue>, queue: Queue, request: ExchangeRequest): void {
+function correctRate<Queue>(store: LimitStore<Queue>, queue: Queue, request: ExchangeRequest): void {
   const { launched, furtherLaunched = [], spent, now } = request
   for (let i = 0; i + 1 < launched.length; i += 2) {
-    store.confirm(queue, launched[i] as number, launched[i + 1] as number, now)
+    confirmStarts(store, queue, launched[i] as number, launched[i + 1] as number, now)
   }
-  for (const [start, at] of furtherLaunched) store.confirm(queue, { start: 0, further: [start] }, at, now)
-  for (const { grant, cost } of spent) store.correct(queue, grant, cost, now)
+  for (const [start, at] of furtherLaunched) confirmStarts(store, queue, { start: 0, further: [start] }, at, now)
+  for (const { grant, cost } of spent) correctStarts(store, queue, grant, cost, now)
 }
 
 function replyOf<Queue extends QueueState>(
@@ -180,8 +161,8 @@ function replyOf<Queue extends QueueState>(
     nextLookAt: nextLookExact ? blocked.until : nextLook,
     limited: blocked && limitedBy(blocked, wall + blocked.until - now),
     sharedPaused: queue.sharedPaused,
-    ...settingsNow(queue, store.ruleBook(now), store.ownRules(queue)),
-    ...(keysVersion !== queue.keysVersion && { keys: store.keysNow(queue) }),
+    ...settingsNow(store.limits, queue),
+    ...(keysVersion !== queue.keysVersion && { keys: keysNow(store.limits, queue) }),
     counts: store.counts(queue),
     notices: notices || undefined,
   }

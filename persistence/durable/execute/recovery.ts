@@ -12,7 +12,7 @@ import { PoisonError } from '../../../lib/errors.ts'
 import { type CrashedJob, type CrashOutcome, type CrashPolicy, crashOutcome } from '../../../lib/rules/crash-outcome.ts'
 import { attemptAfter } from '../../../lib/rules/transitions.ts'
 import { errorToJson } from '../../../lib/text/error-to-json.ts'
-import type { JobRow } from '../store.ts'
+import type { DetachRequest, JobRow } from '../store.ts'
 import { type Moves, unrun } from './moves.ts'
 
 export interface LeftByCrash extends CrashedJob {
@@ -64,7 +64,7 @@ export function recoverJob<Queue extends CrashPolicy, Job extends LeftByCrash>(
  * The queue with a handler is gone. A job that awaits a verdict is left to the next one; any other goes back, or ends if
  * a cancel of it was requested.
  */
-export function releaseJob<Queue, Job extends LeftByCrash>(
+function releaseJob<Queue, Job extends LeftByCrash>(
   store: RecoveryStore<Queue, Job>,
   queue: Queue,
   job: Job,
@@ -74,6 +74,33 @@ export function releaseJob<Queue, Job extends LeftByCrash>(
   const cancel = store.takeCancel(queue, job)
   if (!cancel) return returnJob(store, queue, job, now)
   store.report(queue, job, store.endWithRow(queue, job, unrun('cancelled', cancel.reason), now))
+}
+
+/** What a process keeps of a queue object with a handler. */
+export interface DetachStore<Queue, Job> extends RecoveryStore<Queue, Job> {
+  /** The replies to all exchanges up to that one have arrived. */
+  acknowledge(queue: Queue, exchange: number): void
+  /** The queue starts nothing here, and waits for no slot and no named rule. No verdict of it is awaited. */
+  stopWorking(queue: Queue): void
+  /** The bodies of its jobs run on, and nobody will notice their ends. */
+  abandonBodies(queue: Queue): void
+  /** Takes its jobs out of the state underway: all that are here, or those that await a verdict. */
+  takeUnderway(queue: Queue, onlyAwaiting: boolean): Iterable<Job>
+  /** Reports that it did not acknowledge are left to the next queue object with a handler. */
+  freeReports(queue: Queue): void
+}
+
+/** The queue object with a handler is gone. */
+export function detach<Queue, Job extends LeftByCrash>(
+  store: DetachStore<Queue, Job>,
+  queue: Queue,
+  { keepLeases, acknowledged = 0, now }: DetachRequest,
+): void {
+  store.stopWorking(queue)
+  store.acknowledge(queue, acknowledged)
+  if (keepLeases) store.abandonBodies(queue)
+  for (const job of store.takeUnderway(queue, keepLeases)) releaseJob(store, queue, job, now)
+  store.freeReports(queue)
 }
 
 /** Its attempt counts as not used. A job that awaited a verdict has run, so an attempt was counted. */

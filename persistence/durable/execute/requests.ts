@@ -7,13 +7,18 @@
  */
 import type { StateCounts } from '../../../lib/backlog.ts'
 import { DispatchError } from '../../../lib/errors.ts'
-import type { KeysPolicy } from '../../../lib/limits/keys.ts'
+import type { JobState } from '../../../lib/job.ts'
+import { noKeys, settingsOf } from '../../../lib/limits/keys.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
+import { type IdLookup, jobOfId, refuseCost, refuseOverfull } from '../../../lib/rules/puts.ts'
 import { declareRules } from '../../../lib/rules/rule-settings.ts'
 import { toWire } from '../errors.ts'
 import type * as wire from '../store.ts'
-import { noCounts, type QueueState, settingsNow } from './queue-state.ts'
-import { type RuleStore, useRules } from './rules.ts'
+import type { JobRow, PutReply, PutRequest, RowRef } from '../store.ts'
+import { declareKeys, keysNow } from './key-settings.ts'
+import type { LimitStore } from './limit-store.ts'
+import { noCounts, type QueueState } from './queue-state.ts'
+import { namedRulesOf, ruleBook, settingsNow, useRules } from './rules.ts'
 
 export interface RequestStore<Queue> {
   /** The queue of that number; undefined if there is none. */
@@ -73,17 +78,13 @@ export function execute<Queue>(store: RequestStore<Queue>, request: wire.Request
   }
 }
 
-export interface AttachStore<Queue> extends RuleStore<Queue> {
+export interface AttachStore<Queue> {
+  readonly limits: LimitStore<Queue>
   named(name: string): Queue | undefined
   create(request: wire.AttachRequest): Queue
   /** This process has a queue object with a handler for the name. */
   works(queue: Queue): void
-  /** The rules of the queue alone, with what they have learned. */
-  ownRules(queue: Queue): readonly RateRule[]
   counts(queue: Queue): StateCounts
-  /** Limits and sharing by key are declared, and differ from the last declaration. */
-  declareKeys(queue: Queue, policy: KeysPolicy, now: number): void
-  keysNow(queue: Queue): wire.KeysNow
 }
 
 export function attach<Queue extends QueueState>(
@@ -98,17 +99,114 @@ export function attach<Queue extends QueueState>(
     Object.assign(queue, { keep, size, afterCrash, crashLimit })
     store.works(queue)
   }
-  const book = store.ruleBook(now)
+  const { limits } = store
   const before = queue.rules
-  const replaced = declareRules(queue, book, rate)
-  if (queue.rules !== before) useRules(store, queue, now)
-  if (keys) store.declareKeys(queue, keys, now)
+  const replaced = declareRules(queue, ruleBook(limits, now), rate)
+  if (queue.rules !== before) useRules(limits, queue, now)
+  if (keys) declareKeys(limits, queue, keys, now)
   if (globalWidth !== undefined && globalWidth !== queue.declaredGlobalWidth) {
     Object.assign(queue, { globalWidth, declaredGlobalWidth: globalWidth })
   }
-  if (!looks) store.saveSettings(queue)
+  if (!looks) limits.saveSettings(queue)
   const { queueId, sharedPaused } = queue
-  const keysNow = queue.keysVersion > 0 && { keys: store.keysNow(queue) }
-  const settings = { ...settingsNow(queue, book, store.ownRules(queue)), ...(replaced && { replaced }) }
-  return { queue: queueId, ...settings, counts: store.counts(queue), sharedPaused, ...keysNow }
+  const ofKeys = queue.keysVersion > 0 && { keys: keysNow(limits, queue) }
+  const settings = { ...settingsNow(limits, queue), ...(replaced && { replaced }) }
+  return { queue: queueId, ...settings, counts: store.counts(queue), sharedPaused, ...ofKeys }
+}
+
+// Puts: which jobs exist already, by their given ids, and why a put is refused.
+
+/** The jobs of a put. Those of `putWithin` belong to no worker, so nobody asks for the reply. */
+export type PutJobs = Omit<PutRequest, 'number' | 'acknowledged'>
+
+export interface PutStore<Queue> {
+  readonly limits: LimitStore<Queue>
+  row(queue: Queue, target: RowRef): JobRow | undefined
+  /** An ended job that is forgotten, whose id is remembered. */
+  remembered(queue: Queue, id: string, now: number): { fingerprint: string; state: JobState } | undefined
+  /** Stores the jobs, except those that existed, and returns the seq of the first. The others follow in order. */
+  addJobs(queue: Queue, request: PutJobs, existed: Existed): number
+  counts(queue: Queue): StateCounts
+}
+
+/** By the index in the request: a job that exists, or the index of an earlier job of the same request. */
+export type Existed = Map<number, JobRow | number>
+
+/** A job that exists, the index of an earlier one of the request, or the state of one that is forgotten. */
+interface Known {
+  readonly existing: JobRow | number | JobState
+  readonly fingerprint: string | undefined
+}
+
+/** Accepts all jobs of a request, in order, or none: every reason for a refusal is checked before anything is stored. */
+export function put<Queue extends QueueState>(store: PutStore<Queue>, queue: Queue, request: PutJobs): PutReply {
+  const { ids, size } = request
+  const existed = existing(store, queue, request)
+  const { pending, delayed } = store.counts(queue)
+  refuseOverfull(ids.length - existed.size, size, pending + delayed)
+  const first = store.addJobs(queue, request, existed)
+  const rowOf = (known: JobRow | number): JobRow =>
+    typeof known === 'number' ? (store.row(queue, ids[known] as string) as JobRow) : known
+  return { first, existed: [...existed].map(([i, known]) => [i, rowOf(known)]), counts: store.counts(queue) }
+}
+
+/** Finds the jobs of given ids that exist. Refuses an id of another payload, and a cost that no limit allows. */
+function existing<Queue extends QueueState>(store: PutStore<Queue>, queue: Queue, request: PutJobs): Existed {
+  const { ids, now, more } = request
+  const existed: Existed = new Map()
+  /** The first job of the request with an id: its index, and its fingerprint. */
+  const firstOf = new Map<string, Known>()
+  const lookup: IdLookup<Known> = {
+    inPut: id => firstOf.get(id),
+    kept: id => {
+      const row = store.row(queue, id)
+      return row && { existing: row, fingerprint: row.more?.fingerprint }
+    },
+    remembered: id => {
+      const gone = store.remembered(queue, id, now)
+      return gone && { existing: gone.state, fingerprint: gone.fingerprint }
+    },
+    fingerprintOf: known => known.fingerprint,
+  }
+  for (const [index, { cost, fingerprint, key }] of more) {
+    if (fingerprint !== undefined) {
+      const id = ids[index] as string
+      const known = jobOfId(id, fingerprint, lookup)?.existing
+      if (known !== undefined) {
+        existed.set(index, typeof known === 'string' ? forgotten(request, index, known, fingerprint) : known)
+        continue
+      }
+      firstOf.set(id, { existing: index, fingerprint })
+    }
+    if (cost) {
+      const { limits } = store
+      refuseCost(cost, limits.rateNow(queue), furtherRules(limits, queue, key), queue.keys?.rate)
+    }
+  }
+  return existed
+}
+
+/** Other rules that a job counts for: those of its key, and those that the queue shares by name. */
+function furtherRules<Queue extends QueueState>(
+  store: LimitStore<Queue>,
+  queue: Queue,
+  key: string | undefined,
+): readonly RateRule[] {
+  const shared = namedRulesOf(store, queue)
+  if (key === undefined || queue.keysVersion === 0) return shared
+  return [...settingsOf(queue.keys ?? noKeys, store.override(queue, key), key).rate, ...shared]
+}
+
+/** Nothing is left of the job but its id and its payload, which the request repeats, and its state. */
+function forgotten(
+  { ids, payloads, priorities, queuedAt }: PutJobs,
+  index: number,
+  state: JobState,
+  fingerprint: string,
+): JobRow {
+  return {
+    ...{ seq: 0, id: ids[index] as string, payload: payloads[index] as string, priority: priorities?.[index] ?? 0 },
+    ...{ state, attempt: 0, fence: 0, crashes: 0, queuedAt: queuedAt[index] as number },
+    ...{ startedAt: null, stoppedAt: null, more: { fingerprint } },
+  }
 }

@@ -1,32 +1,83 @@
-/** How a queue's rules change in a store, and what is noted after a claim about the rules that it shares. */
-import type { Demand } from '../../../lib/limits/named-rules.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
-import { type NamedRuleBook, named, unnamed } from '../../../lib/rules/rule-settings.ts'
-import type { ExchangeRequest } from '../store.ts'
+/**
+ * The rules of a queue in a store: which are in force, how they change, and what is noted after a claim about those that
+ * it shares by name. lib/rules/rule-settings.ts and lib/limits/named-rules.ts decide.
+ */
+import type { Demand, NamedRule } from '../../../lib/limits/named-rules.ts'
+import type { RuleWait } from '../../../lib/limits/rule-turns.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
+import {
+  isRateSet,
+  type NamedRuleBook,
+  named,
+  namedInForce,
+  rulesAsLearned,
+  rulesInForce,
+  unnamed,
+} from '../../../lib/rules/rule-settings.ts'
+import { overriddenOf } from '../../../lib/rules/settings.ts'
+import type { ExchangeRequest, SettingsNow } from '../store.ts'
+import type { LimitStore, StoredRule } from './limit-store.ts'
 import type { QueueState } from './queue-state.ts'
 
-export interface RuleStore<Queue> {
-  /** The rate of the rules that the queue does not share, for a change. */
-  rate(queue: Queue): Rate
-  /** The settings of named rules. A rule is changed as of that instant. */
-  ruleBook(now: number): NamedRuleBook
-  saveSettings(queue: Queue): void
+/** The named rules of a store. */
+type RuleStore = Pick<LimitStore<never>, 'namedRule' | 'addNamedRule' | 'changingRule'>
+
+/** The settings of named rules. A rule is changed as of that instant. */
+export function ruleBook(store: RuleStore, now: number): NamedRuleBook {
+  return {
+    settings: name => store.namedRule(name)?.settings,
+    rule: name => store.namedRule(name)?.rate.rules[0],
+    change: (name, settings) => {
+      const stored = store.namedRule(name) ?? store.addNamedRule(name)
+      store.changingRule(stored)
+      stored.settings = settings
+      const rule = namedInForce(settings)
+      stored.rate.change(rule ? [rule] : [], now)
+    },
+  }
+}
+/** The named rules of the queue. */
+export function namedRules(store: RuleStore, { rules }: QueueState): readonly StoredRule[] {
+  if (rules.length === 0) return none
+  return named(rules).flatMap(({ name }) => store.namedRule(name) ?? [])
+}
+const none: readonly StoredRule[] = []
+/** The rules in force under the names that the queue shares. */
+export function namedRulesOf(store: RuleStore, { rules }: QueueState): readonly RateRule[] {
+  return named(rulesInForce(rules, ruleBook(store, 0)))
+}
+
+/** What holds for the name, as replies report it. */
+export function settingsNow<Queue extends QueueState>(store: LimitStore<Queue>, queue: Queue): SettingsNow {
+  const { globalWidth } = queue
+  const book = ruleBook(store, 0)
+  const rules = rulesAsLearned(queue.rules, store.rateNow(queue).rules, book)
+  const overridden = overriddenOf(queue, isRateSet(queue, book))
+  return { rules, ...(globalWidth < Infinity && { globalWidth }), ...(overridden && { overridden }) }
+}
+
+/** Holds the named rule for all queues that have it. Returns false if this one has not. */
+export function holdRule<Queue extends QueueState>(
+  store: LimitStore<Queue>,
+  queue: Queue,
+  name: string,
+  until: number,
+): boolean {
+  if (!queue.rules.some(rule => rule.name === name)) return false
+  const rate = store.furtherRate(queue, { of: 'rule', name, start: 0 })
+  rate?.hold(until)
+  return rate !== undefined
 }
 
 /** The queue has other rules. */
-export function useRules<Queue extends QueueState>(store: RuleStore<Queue>, queue: Queue, now: number): void {
+export function useRules<Queue extends QueueState>(store: LimitStore<Queue>, queue: Queue, now: number): void {
   store.rate(queue).change(unnamed(queue.rules), now)
   store.saveSettings(queue)
 }
 
-export interface WaitStore<Queue> {
-  /** Notes in the named rules of the queue whether it waits for them (lib/limits/named-rules.ts). */
-  noteWaits(queue: Queue, demand: Demand | undefined, now: number): void
-}
-
 /** After a claim. `demand` is the next job, if a rule of the queue refused it. */
 export function noteDemand<Queue extends QueueState>(
-  store: WaitStore<Queue>,
+  store: LimitStore<Queue>,
   queue: Queue,
   { room, mayLaunch, now }: ExchangeRequest,
   demand: Demand | undefined,
@@ -34,4 +85,17 @@ export function noteDemand<Queue extends QueueState>(
   // A queue that may launch and has no room at present has asked for it already, and still waits.
   if (named(queue.rules).length === 0 || (room === 0 && mayLaunch && !queue.sharedPaused)) return
   store.noteWaits(queue, demand, now)
+}
+
+/** The worker is gone, or one of its queues: it waits for these rules no more. Returns for which it did, in which queue. */
+export function forgetWaits<Rule extends NamedRule>(
+  rules: Iterable<Rule>,
+  worker: RuleWait['asker'],
+  queue?: number,
+): { readonly row: Rule; readonly queue: number }[] {
+  return [...rules].flatMap(row => {
+    const waits = row.turns.waits.filter(wait => wait.asker === worker && (queue ?? wait.queue) === wait.queue)
+    for (const wait of waits) row.turns.leave(wait.queue, worker)
+    return waits.map(wait => ({ row, queue: wait.queue }))
+  })
 }

@@ -1,13 +1,17 @@
 /** What the report of a run does to its job: lib/rules/transitions.ts decides, and this does it in the one right order. */
 import type { Grant, SettleKind } from '../../../lib/backlog.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
+import { keyless } from '../../../lib/limits/keys.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
 import { refusedStarts } from '../../../lib/rules/grants.ts'
 import { type Holds, hold } from '../../../lib/rules/holds.ts'
 import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
 import type { ExchangeRequest, SettleExtras } from '../store.ts'
-import type { RunNotices } from './exchange.ts'
+import { refundStarts, refuseStarts, returnStarts } from './grants.ts'
+import type { LimitStore } from './limit-store.ts'
 import type { Ending, Moves } from './moves.ts'
+import type { QueueState } from './queue-state.ts'
+import { holdRule } from './rules.ts'
+import type { RunNotices } from './run-reports.ts'
 
 export interface SettledRun {
   readonly seq: number
@@ -23,9 +27,11 @@ export interface LeftByRun {
   attempt: number
   /** What its claim has charged; 0: nothing. */
   readonly grant: Grant
+  readonly key: string | null | undefined
 }
 
 export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, Job> {
+  readonly limits: LimitStore<Queue>
   /** The job leaves the state underway, if this worker holds it and this was its last claim. */
   take(queue: Queue, seq: number, fence: number): Job | undefined
   /** As `endNamed`, where nobody needs the job as it ended. */
@@ -35,16 +41,7 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   /** The body of the job runs on, here. */
   bodyContinues(queue: Queue, job: Job): void
   endedBodies(seqs: readonly number[]): void
-  rate(queue: Queue): Rate
   holdKey(queue: Queue, key: string, until: number): void
-  /** Holds the rule for all queues that have it. Returns false if this one has not. */
-  holdRule(queue: Queue, name: string, until: number): boolean
-  /** The far end has refused these starts: rules that learn their jitter learn from it. */
-  refused(queue: Queue, grant: Grant, now: number): void
-  /** The body was not called: what the claim has charged is free again. */
-  refund(queue: Queue, grant: Grant, now: number): void
-  /** The same for a job that goes back because it was not launched. Its key gets its turn back, too. */
-  refundNotLaunched(queue: Queue, job: Job, grant: Grant, now: number): void
   /** A job that was to run alone has found other bodies here. */
   crowded(now: number): void
   /** The error and the times of a run are kept while its job waits. */
@@ -52,7 +49,7 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
 }
 
 /** Settles runs in their order, because of two endings of one run the first counts. */
-export function settleEach<Queue, Job extends LeftByRun>(
+export function settleEach<Queue extends QueueState, Job extends LeftByRun>(
   store: SettleStore<Queue, Job>,
   queue: Queue,
   settled: ExchangeRequest['settled'],
@@ -68,7 +65,7 @@ export function settleEach<Queue, Job extends LeftByRun>(
   }
 }
 
-export function settleRun<Queue, Job extends LeftByRun>(
+export function settleRun<Queue extends QueueState, Job extends LeftByRun>(
   store: SettleStore<Queue, Job>,
   queue: Queue,
   run: SettledRun,
@@ -85,16 +82,20 @@ export function settleRun<Queue, Job extends LeftByRun>(
     else notices.lostRuns.add(seq)
     return
   }
+  const { limits } = store
   const { end, keepsError, holdsRate } = transitionOf(kind)
   if (end !== undefined) {
-    if (grant !== undefined) store.refund(queue, grant, now)
+    if (grant !== undefined) refundStarts(limits, queue, grant, now)
     if (bodyContinues) store.bodyContinues(queue, job)
     return store.end(queue, job, { state: end, startedWall, stoppedWall, error, value }, now)
   }
   if (holdsRate) {
-    store.refused(queue, refusedStarts(job.grant, heldKey, heldRule), now)
+    refuseStarts(limits, queue, refusedStarts(job.grant, heldKey, heldRule), now)
     hold(holdsOf(store, queue), { heldKey, heldRule }, now + waitMs)
-  } else if (freesStart({ kind })) store.refundNotLaunched(queue, job, grant ?? job.grant, now)
+  } else if (freesStart({ kind })) {
+    returnStarts(limits, queue, grant ?? job.grant, now)
+    if (queue.keysVersion > 0) limits.returnTurn(queue, job.key ?? keyless)
+  }
   if (notAlone) store.crowded(now)
   job.attempt = attemptAfter(kind, job.attempt)
   const cancel = store.takeCancel(queue, job)
@@ -108,11 +109,11 @@ export function settleRun<Queue, Job extends LeftByRun>(
   store.wait(queue, job, now, dueOf({ dueAt: dueAfter(kind, waitMs, now) }, now, 0))
 }
 
-function holdsOf<Queue, Job extends LeftByRun>(store: SettleStore<Queue, Job>, queue: Queue): Holds {
+function holdsOf<Queue extends QueueState, Job extends LeftByRun>(store: SettleStore<Queue, Job>, queue: Queue): Holds {
   return {
-    queue: until => store.rate(queue).hold(until),
+    queue: until => store.limits.rate(queue).hold(until),
     key: (key, until) => store.holdKey(queue, key, until),
-    rule: (name, until) => store.holdRule(queue, name, until),
+    rule: (name, until) => holdRule(store.limits, queue, name, until),
   }
 }
 

@@ -1,4 +1,5 @@
 /** A claim under a global width: how many slots are free, and which of the processes that wait takes them. */
+import type { StateCounts } from '../../../lib/backlog.ts'
 import { freeSlots, planSlots, type SlotWait } from '../../../lib/limits/global-width.ts'
 import type { ExchangeRequest } from '../store.ts'
 import type { QueueState } from './queue-state.ts'
@@ -15,7 +16,7 @@ export interface SlotStore<Queue> {
   slotWaits(queue: Queue): readonly SlotWait[]
   saveSlotWait(queue: Queue, wait: SlotWait): void
   dropSlotWait(queue: Queue, worker: SlotWait['worker']): void
-  pending(queue: Queue): number
+  counts(queue: Queue): StateCounts
 }
 
 /** What a claim returns, as far as it matters here. */
@@ -41,7 +42,7 @@ export function claimWithinSlots<Queue extends QueueState, Reply extends Claimed
   const claimed = claim(plan.room)
   const taken = claimed.claimed.seqs.length
   const mine = waits.find(wait => wait.worker === worker)
-  if (taken === plan.room && taken < wanted && !queue.sharedPaused && store.pending(queue) > 0) {
+  if (taken === plan.room && taken < wanted && !queue.sharedPaused && store.counts(queue).pending > 0) {
     if (taken > 0 || !mine) store.saveSlotWait(queue, { worker, since: now, keptSince: undefined })
     // The slot that was kept free for it is gone, because the global width was lowered.
     else if (mine.keptSince !== undefined) store.saveSlotWait(queue, { ...mine, keptSince: undefined })

@@ -1,9 +1,6 @@
 /** The row of a waiting job as a claim reads it. */
 import type { MovingFields } from '../tables/location.ts'
 
-/** How many jobs a claim passes over at most: jobs that end, or whose keys are held up. */
-export const maxPassed = 1_000
-
 /** A waiting job: its row in the table where it waits, and its body. */
 export interface Row extends MovingFields {
   /** Null, as all that follows, if the job has no body, which only foreign code can cause. */

@@ -13,23 +13,25 @@
  * depend on how many jobs wait behind, and bodies are read only of jobs that it examines.
  */
 import { heldUntil } from '../../../lib/limits/hold.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
-import { maxClaimed } from '../../../lib/rules/bounds.ts'
+import { maxClaimed, maxPassed } from '../../../lib/rules/bounds.ts'
+import { claimFacts, grantOfCharges } from '../../durable/execute/admission.ts'
+import { claimEach, type JobClaim } from '../../durable/execute/claim.ts'
+import type { ClaimFacts } from '../../durable/execute/claim-reply.ts'
 import type { Claimed } from '../../durable/execute/exchange.ts'
+import { countedUntil } from '../../durable/execute/grants.ts'
 import type { ExchangeRequest, JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { JobRows } from '../tables/job.ts'
 import type { KeyTable } from '../tables/key.ts'
 import { type JobLocations, type Start, startsFromText, UnderwayRows } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
-import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
-import type { RuleTable } from '../tables/rule.ts'
 import { awaitingVerdict } from '../tables/schema.ts'
-import { Admission } from './admission.ts'
-import { bodyColumns, maxPassed, type Row, rowColumns } from './claim-row.ts'
+import { RowAdmission } from './admission.ts'
+import { bodyColumns, type Row, rowColumns } from './claim-row.ts'
 import { KeyClaims } from './key-claims.ts'
 import type { KeyTurns } from './key-turns.ts'
+import type { Limits } from './limits.ts'
 import { OpenClaim } from './open-claim.ts'
 import { PassedOver } from './passed-over.ts'
 import { SuspectClaims } from './suspect-claims.ts'
@@ -40,12 +42,11 @@ export interface ClaimParts {
   readonly worker: number
   readonly locations: JobLocations
   readonly jobRows: JobRows
-  readonly rateLog: RateLog
   readonly readyRanges: ReadyRanges
   readonly suspects: Suspects
   readonly keys: KeyTable
   readonly keyTurns: KeyTurns
-  readonly rules: RuleTable
+  readonly limits: Limits
   /** Whether a queue object of this process has a handler for that name. */
   isWorked(queue: number): boolean
 }
@@ -86,13 +87,13 @@ export class Claims {
 
   /** @param room How many jobs the queue has room for. */
   claim(queue: QueueRow, request: ExchangeRequest, room: number, endedUnrun: JobRow[]): Claimed {
-    const { suspects } = this.#parts
-    const { number, now, errorMs, mayLaunch } = request
+    const { suspects, limits } = this.#parts
+    const { number, now, mayLaunch } = request
     const most = queue.sharedPaused ? 0 : Math.min(room, maxClaimed)
-    const claim = this.#open(queue, number, { now, most, errorMs, endedUnrun })
+    const claim = this.#open(queue, number, claimFacts(limits, queue, request, most), endedUnrun)
     const isQuiet = suspects.quiet(queue)
     if (!isQuiet || (most > 0 && queue.counts.pending > 0)) {
-      const admission = new Admission(this.#parts, claim.facts, this.#heldKeysOf(queue, now))
+      const admission = new RowAdmission(limits, claim, this.#heldKeysOf(queue, now))
       const claimOthers = (): void => (queue.sorted ? this.#byKey : this.#ready).claim(claim, admission)
       if (isQuiet) claimOthers()
       else this.#amongSuspects.claim(claim, admission, mayLaunch && !queue.sharedPaused, claimOthers)
@@ -101,17 +102,8 @@ export class Claims {
     const { isRated, graceMs } = claim.facts
     return claim.reply(isRated ? now + graceMs : Infinity)
   }
-  #open(
-    queue: QueueRow,
-    exchange: number,
-    { errorMs, ...limits }: Pick<OpenClaim['facts'], 'now' | 'most' | 'endedUnrun'> & { errorMs?: number | undefined },
-  ): OpenClaim {
-    const { rateLog, rules, jobRows } = this.#parts
-    const named = rules.rulesOf(queue)
-    const isOfKeys = (queue.keys?.rate.length ?? 0) > 0 || queue.keysUsed > 1
-    const isRated = !rateLog.of(queue).idle || isOfKeys || named.length > 0
-    const graceMs = rateLog.graceMs(queue, named, errorMs)
-    return new OpenClaim({ queue, exchange, ...limits, isRated, graceMs, jobRows })
+  #open(queue: QueueRow, exchange: number, facts: ClaimFacts, endedUnrun: JobRow[]): OpenClaim {
+    return new OpenClaim({ queue, exchange, ...facts, jobRows: this.#parts.jobRows, endedUnrun })
   }
   /** Until when keys are held. In a queue that is sorted by key this is a limit of the key. */
   #heldKeysOf({ queueId, holds, sorted }: QueueRow, now: number): ReadonlyMap<string, number> | undefined {
@@ -127,26 +119,16 @@ export class Claims {
 
   /** The jobs that the exchange of that number claimed and that have not settled since, for a lost reply. */
   claimedIn(queue: QueueRow, exchange: number): Claimed {
-    const rate = this.#parts.rateLog.of(queue)
-    const claim = this.#open(queue, exchange, { now: 0, most: Infinity, endedUnrun: [] })
-    let countedUntil = Infinity
-    for (const row of this.#claimedBy.all(this.#parts.worker, queue.queueId, exchange) as ClaimedRow[]) {
-      const { flags, grant, key, keyStart, alone } = row
-      const ruleStarts = startsFromText(row.ruleStarts)
-      if ((flags & awaitingVerdict) !== 0) continue
-      claim.add(row, { ...row, alone: alone === 1, ruleStarts })
-      if (grant > 0) countedUntil = Math.min(countedUntil, rate.countsAt(grant) ?? -Infinity)
-      if (key !== null && keyStart > 0) countedUntil = Math.min(countedUntil, this.#countsAt(queue, key, keyStart))
-      for (const { name, start } of ruleStarts) {
-        countedUntil = Math.min(countedUntil, this.#parts.rules.countsAt(name, start) ?? -Infinity)
-      }
+    const { limits, worker } = this.#parts
+    const claim = this.#open(queue, exchange, claimFacts(limits, queue, { now: 0 }, Infinity), [])
+    let until = Infinity
+    for (const row of this.#claimedBy.all(worker, queue.queueId, exchange) as ClaimedRow[]) {
+      if ((row.flags & awaitingVerdict) !== 0) continue
+      const start = { ...row, alone: row.alone === 1, ruleStarts: startsFromText(row.ruleStarts) }
+      claim.add(row, start)
+      until = Math.min(until, countedUntil(limits, queue, grantOfCharges(row.key, start)))
     }
-    return claim.reply(countedUntil)
-  }
-  #countsAt(queue: QueueRow, key: string, keyStart: number): number {
-    const { keys, keyTurns } = this.#parts
-    const rate: Rate | undefined = keyTurns.state(queue, keys.of(queue, key)).rate
-    return rate?.countsAt(keyStart) ?? -Infinity
+    return claim.reply(until)
   }
 }
 
@@ -182,7 +164,7 @@ class ReadyClaims {
   }
 
   /** Claims as many jobs as there is room for. */
-  claim(claim: OpenClaim, admission: Admission): void {
+  claim(claim: OpenClaim, admission: RowAdmission): void {
     const { queue, isRated } = claim.facts
     if (!isRated && claim.taken === 0 && this.#claimRange(claim)) return
     let batch = isRated ? firstBatch : claim.room
@@ -230,25 +212,22 @@ class ReadyClaims {
     return this.#walk.all(epoch, most) as Row[]
   }
   /** Claims the rows up to the first that a limit of the queue refuses. Returns how many it passed over. */
-  #claimRows(claim: OpenClaim, admission: Admission, rows: readonly Row[]): number {
+  #claimRows(claim: OpenClaim, admission: RowAdmission, rows: readonly Row[]): number {
     const { passedOver } = this.#parts
     const { queue } = claim.facts
     const starts: Start[] = []
-    let examined = 0
-    for (const row of rows) {
-      const obstacle = admission.obstacle(row)
-      if (obstacle?.kind === 'queueWaits') {
-        claim.waits(obstacle)
-        break
-      }
-      examined++
-      if (obstacle) passedOver.move(claim, row, obstacle)
-      else {
+    const each: JobClaim<Row> = {
+      reply: claim,
+      pending: () => queue.counts.pending,
+      obstacle: row => admission.obstacle(row),
+      start: row => {
         const start = admission.start(row)
         claim.add(row, start)
         starts.push(start)
-      }
+      },
+      passOver: (row, obstacle) => passedOver.move(claim, row, obstacle),
     }
+    const examined = claimEach(each, rows)
     const last = rows[examined - 1]
     if (!last) return 0
     this.#write(claim, starts, last, examined)

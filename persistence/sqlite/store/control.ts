@@ -1,36 +1,27 @@
 /** The rows that the commands of users change. durable/execute/command.ts decides what a command does. */
 import type { StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
-import type { KeyOverride } from '../../../lib/limits/keys.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
-import type { RateRule } from '../../../lib/rate/rules.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import type { Due } from '../../../lib/rules/due.ts'
-import type { NamedRuleBook } from '../../../lib/rules/rule-settings.ts'
 import { resetByRetry } from '../../../lib/rules/transitions.ts'
 import type { CommandStore } from '../../durable/execute/command.ts'
 import { unrun } from '../../durable/execute/moves.ts'
-import type { CommandReply, JobRow, KeysNow, RowRef } from '../../durable/store.ts'
+import type { CommandReply, JobRow, RowRef } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { JobBody, JobRows } from '../tables/job.ts'
 import { clockOf, type JobLocations, type LocatedJob } from '../tables/location.ts'
-import type { QueueRow, QueueTable } from '../tables/queue.ts'
-import type { RateLog } from '../tables/rate-log.ts'
-import type { RuleTable } from '../tables/rule.ts'
+import type { QueueRow } from '../tables/queue.ts'
 import { hasLastRun, launchUnknown } from '../tables/schema.ts'
-import type { KeySettingsTable } from './key-settings.ts'
+import type { Limits } from './limits.ts'
 import type { Upkeep } from './upkeep.ts'
 
 export interface ControlParts {
   readonly db: SqliteDatabase
-  readonly queues: QueueTable
   readonly locations: JobLocations
   readonly jobRows: JobRows
-  readonly rateLog: RateLog
+  readonly limits: Limits
   readonly cancels: CancelRequests
-  readonly keySettings: KeySettingsTable
-  readonly rules: RuleTable
   readonly upkeep: Upkeep
 }
 
@@ -46,6 +37,7 @@ interface Job {
 }
 
 export class Controls implements CommandStore<QueueRow, Job> {
+  readonly limits: Limits
   readonly #parts: ControlParts
   readonly #continues: SqliteStatement
   readonly #setPriority: SqliteStatement
@@ -56,6 +48,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
   constructor(parts: ControlParts) {
     const { db } = parts
     this.#parts = parts
+    this.limits = parts.limits
     this.#continues = db.prepare('select 1 from rdq_continuing_body where seq = ? limit 1')
     this.#setPriority = db.prepare('update rdq_job set priority = ? where seq = ?')
     this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
@@ -80,20 +73,6 @@ export class Controls implements CommandStore<QueueRow, Job> {
   }
   counts(queue: QueueRow): StateCounts {
     return queue.count()
-  }
-
-  // Settings.
-  rate(queue: QueueRow): Rate {
-    return this.#parts.rateLog.changing(queue)
-  }
-  ownRules(queue: QueueRow): readonly RateRule[] {
-    return this.#parts.rateLog.of(queue).rules
-  }
-  ruleBook(now: number): NamedRuleBook {
-    return this.#parts.rules.book(now)
-  }
-  saveSettings(queue: QueueRow): void {
-    this.#parts.queues.saveSettings(queue)
   }
 
   // Changes of jobs.
@@ -167,17 +146,8 @@ export class Controls implements CommandStore<QueueRow, Job> {
     queue.moved(state, undefined, 1)
     return true
   }
-  overrideKey(queue: QueueRow, key: string, change: KeyOverride, now: number): void {
-    this.#parts.keySettings.override(queue, key, change, now)
-  }
-  clearKeyOverrides(queue: QueueRow, now: number): void {
-    this.#parts.keySettings.clearOverrides(queue, now)
-  }
-  keysNow(queue: QueueRow): KeysNow {
-    return this.#parts.keySettings.now(queue)
-  }
   /** Cancels some of the waiting jobs of the key. */
-  clearKey(
+  #clearKey(
     queue: QueueRow,
     key: string,
     reason: string | undefined,
@@ -201,10 +171,12 @@ export class Controls implements CommandStore<QueueRow, Job> {
   }
   clear(
     queue: QueueRow,
+    key: string | undefined,
     reason: string | undefined,
     now: number,
     wall: number,
-  ): Pick<CommandReply, 'changed' | 'count'> {
+  ): Pick<CommandReply, 'changed' | 'count' | 'more'> {
+    if (key !== undefined) return this.#clearKey(queue, key, reason, now, wall)
     return this.#parts.upkeep.clear(queue, reason ?? null, now, wall)
   }
   /** The job is no suspect any more. A job that ended was none already, unless it was cleared and not swept out yet. */

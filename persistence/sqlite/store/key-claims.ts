@@ -3,13 +3,14 @@
  *
  * The jobs that a claim takes of a key are always its first, so they leave by one statement for each key.
  */
-import { maxClaimed } from '../../../lib/rules/bounds.ts'
+import { maxClaimed, maxPassed } from '../../../lib/rules/bounds.ts'
+import { claimInTurns, type JobsInTurn } from '../../durable/execute/claim-in-turns.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { KeyTable } from '../tables/key.ts'
 import type { Start, UnderwayRows } from '../tables/location.ts'
-import type { Admission } from './admission.ts'
-import { maxPassed, type Row, rowColumns } from './claim-row.ts'
-import { isBefore, type JobPosition, type KeyState, type KeysInTurn, type KeyTurns } from './key-turns.ts'
+import type { RowAdmission } from './admission.ts'
+import { type Row, rowColumns } from './claim-row.ts'
+import { isBefore, type JobPosition, type KeyState, type KeyTurns, type StoredKeysInTurn } from './key-turns.ts'
 import type { OpenClaim } from './open-claim.ts'
 import type { PassedOver } from './passed-over.ts'
 
@@ -36,38 +37,33 @@ export class KeyClaims {
   }
 
   /** Claims as many jobs as there is room for, the keys taking turns. */
-  claim(claim: OpenClaim, admission: Admission): void {
+  claim(claim: OpenClaim, admission: RowAdmission): void {
     const { keys, keyTurns, passedOver } = this.#parts
     const { queue, now } = claim.facts
     const { unsorted, isBehind } = keyTurns.prepare(queue, now)
     const inTurn = keyTurns.among(queue)
     const examined = new Map<KeyState, KeyJobs>()
     const before = claim.taken
-    let passed = 0
     let suspected = false
-    while (claim.room > 0 && passed < maxPassed) {
-      const next = this.#next(queue.epoch, inTurn, examined, unsorted)
-      if (!next) break
-      const { state, jobs, row } = next
-      const obstacle = admission.obstacle(row, state)
-      if (obstacle) passed++
-      if (obstacle?.kind === 'queueWaits') {
-        claim.waits(obstacle)
-      } else if (obstacle?.kind === 'keyWaits') {
-        inTurn.leaves(state)
-        keyTurns.holdUp(state, obstacle.refusal)
-      } else if (obstacle) {
-        jobs.take()
+    const jobsOf = (key: KeyState): KeyJobs => examined.get(key) as KeyJobs
+    const taking: JobsInTurn<KeyState, Row> = {
+      inTurn,
+      next: () => this.#next(queue.epoch, inTurn, examined, unsorted),
+      obstacle: (row, key) => admission.obstacle(row, key),
+      holdUp: (key, refusal) => keyTurns.holdUp(key, refusal),
+      start: (row, key) => {
+        const start = admission.start(row, key)
+        claim.add(row, start)
+        return jobsOf(key).take(start)
+      },
+      passOver: (row, key, obstacle) => {
+        const next = jobsOf(key).take()
         passedOver.move(claim, row, obstacle)
         suspected ||= obstacle.kind === 'suspect'
-        inTurn.moved(state, jobs.firstPosition)
-      } else {
-        const start = admission.start(row, state)
-        claim.add(row, start)
-        jobs.take(start)
-        inTurn.started(state, jobs.firstPosition)
-      }
+        return next
+      },
     }
+    const passed = claimInTurns(claim, taking, () => queue.counts.pending)
     for (const [state, jobs] of examined) this.#write(claim, state, jobs)
     inTurn.rebase()
     queue.moved('pending', 'underway', claim.taken - before)
@@ -84,10 +80,10 @@ export class KeyClaims {
   /** The key that is next, and its first job. */
   #next(
     epoch: number,
-    inTurn: KeysInTurn,
+    inTurn: StoredKeysInTurn,
     examined: Map<KeyState, KeyJobs>,
     unsorted: JobPosition | undefined,
-  ): { readonly state: KeyState; readonly jobs: KeyJobs; readonly row: Row } | undefined {
+  ): { readonly key: KeyState; readonly job: Row } | undefined {
     for (;;) {
       const state = inTurn.next
       if (!state) return undefined
@@ -95,9 +91,10 @@ export class KeyClaims {
       if (!jobs) examined.set(state, (jobs = new KeyJobs(this.#walk, epoch, state.row.key)))
       const row = jobs.first
       if (!row) inTurn.leaves(state)
-      else if (unsorted && !isBefore(row, unsorted)) inTurn.skip(state)
+      // The key stays where it is, and starts nothing in this claim.
+      else if (unsorted && !isBefore(row, unsorted)) inTurn.leaves(state)
       else if (inTurn.isMisplaced(state, row)) inTurn.moved(state, row)
-      else return { state, jobs, row }
+      else return { key: state, job: row }
     }
   }
   /** Writes what the claim took of the jobs of a key. */
@@ -137,17 +134,14 @@ class KeyJobs {
     if (this.#at === this.#rows.length && !this.#isAll) this.#readMore()
     return this.#rows[this.#at]
   }
-  get firstPosition(): JobPosition | undefined {
-    const row = this.first
-    return row && { priority: row.priority, seq: row.seq }
-  }
-  /** The first job leaves. `start`: it starts. */
-  take(start?: Start): void {
+  /** The first job leaves. `start`: it starts. Returns the next one. */
+  take(start?: Start): Row | undefined {
     const { priority, seq } = this.first as Row
     if (start) this.starts.push(start)
     this.last = { priority, seq }
     this.taken++
     this.#at++
+    return this.first
   }
   #readMore(): void {
     const { priority, seq } = this.last ?? { priority: -Infinity, seq: 0 }

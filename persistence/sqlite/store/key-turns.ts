@@ -5,21 +5,13 @@
  * priority, order of put). Then keys take turns (lib/limits/fairness.ts). A key that is held up leaves the turns, so a
  * claim never walks over its jobs.
  */
-import {
-  clockAfterStart,
-  clockBound,
-  type Turn,
-  Turns,
-  tagAfterChange,
-  tagAfterReturn,
-  tagAfterStart,
-  tagOnArrival,
-} from '../../../lib/limits/fairness.ts'
+import { clockBound, tagAfterChange, tagAfterReturn, tagOnArrival } from '../../../lib/limits/fairness.ts'
 import { type KeySettings, keyless, noKeys, settingsOf } from '../../../lib/limits/keys.ts'
-import type { Refusal, Scope } from '../../../lib/limits/limit.ts'
+import type { Refusal } from '../../../lib/limits/limit.ts'
 import { refusalOf } from '../../../lib/limits/limits.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'
+import { type KeyInTurn, KeysInTurn } from '../../durable/execute/claim-in-turns.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import { extrasOf } from '../tables/job.ts'
 import { blocked, blockedUntil, idle, inTurn, type KeyRow, type KeyTable, out } from '../tables/key.ts'
@@ -33,7 +25,7 @@ const maxRechecked = 1_000
 const keysInStep = 64
 
 /** What a claim knows of one key. */
-export class KeyState implements Scope, Turn {
+export class KeyState implements KeyInTurn {
   readonly row: KeyRow
   readonly settings: KeySettings
   readonly heldUntil: number
@@ -58,6 +50,9 @@ export class KeyState implements Scope, Turn {
   }
   get width(): number {
     return this.settings.width
+  }
+  get weight(): number {
+    return this.settings.weight
   }
 }
 
@@ -230,19 +225,19 @@ export class KeyTurns {
     row.untilAt = refusal.until < Infinity ? refusal.until : 0
     row.dirty = true
   }
-  /** Charges the rate of the key. Returns the number of the start; 0 if it has no rules. */
-  charge(state: KeyState, cost: Cost | undefined, now: number, graceMs: number): number {
+  /** The rate of the key, for a start that is about to be charged. Undefined if it has no rules. */
+  charging(state: KeyState): Rate | undefined {
     state.rate = this.#keys.changingRate(state.row, state.settings.rate)
-    return state.rate?.grant(cost, now, graceMs) ?? 0
+    return state.rate
   }
   #isFair({ keys }: QueueRow): boolean {
     return (keys ?? noKeys).order === 'fair'
   }
 
   /** The keys that take turns, in their order, as far as a claim asks for them. */
-  among(queue: QueueRow): KeysInTurn {
+  among(queue: QueueRow): StoredKeysInTurn {
     this.#keys.save()
-    return new KeysInTurn(this, this.#keys, queue, this.#isFair(queue))
+    return new StoredKeysInTurn(this, this.#keys, queue, this.#isFair(queue))
   }
   /** Writes a key's position back after a claim. */
   settle(queue: QueueRow, state: KeyState, now: number, hasJobs: boolean): void {
@@ -285,28 +280,25 @@ export class KeyTurns {
 }
 
 /** The keys that take turns during one claim. The first `keysInStep` are read, then more as they are needed. */
-export class KeysInTurn {
+export class StoredKeysInTurn extends KeysInTurn<KeyState> {
   readonly #turns: KeyTurns
   readonly #keys: KeyTable
   readonly #queue: QueueRow
-  readonly #isFair: boolean
-  readonly #read = new Turns<KeyState>()
   #last: Pick<KeyRow, 'key' | 'turn' | 'tie'> = { key: '', turn: -Infinity, tie: 0 }
   #isAll = false
 
   constructor(turns: KeyTurns, keys: KeyTable, queue: QueueRow, isFair: boolean) {
+    super(queue, isFair)
     this.#turns = turns
     this.#keys = keys
     this.#queue = queue
-    this.#isFair = isFair
   }
-  /** The key that is next. */
-  get next(): KeyState | undefined {
+  override get next(): KeyState | undefined {
     for (;;) {
-      const first = this.#read.first
+      const first = this.turns.first
       if (this.#isAll || (first && this.#isRead(first))) return first
       const rows = this.#keys.next(this.#queue, this.#last, keysInStep)
-      for (const row of rows) this.#read.add(this.#turns.state(this.#queue, row))
+      for (const row of rows) this.add(this.#turns.state(this.#queue, row))
       const last = rows.at(-1)
       if (last) this.#last = { key: last.key, turn: last.turn, tie: last.tie }
       if (rows.length < keysInStep) this.#isAll = true
@@ -317,36 +309,9 @@ export class KeysInTurn {
     const turn = this.#last.turn as number
     return tag < turn || (tag === turn && tie <= this.#last.tie)
   }
-  /** The key starts a job, and its next job has that position. */
-  started(state: KeyState, next: JobPosition | undefined): void {
-    const queue = this.#queue
-    if (this.#isFair) {
-      const { tag } = state
-      state.tag = tagAfterStart(queue.keyClock, tag, state.settings.weight)
-      queue.keyClock = clockAfterStart(queue.keyClock, tag)
-    }
-    state.underway++
-    this.moved(state, next)
-  }
   /** Whether its next job gives the key another position: where priority comes first, and that job changed. */
   isMisplaced({ tag, tie }: KeyState, { priority, seq }: JobPosition): boolean {
-    return !this.#isFair && (tag !== priority || tie !== seq)
-  }
-  /** The key's next job has that position. */
-  moved(state: KeyState, next: JobPosition | undefined): void {
-    if (!next) return this.leaves(state)
-    if (!this.#isFair) {
-      state.tag = next.priority
-      state.tie = next.seq
-    }
-    this.#read.moved(state)
-  }
-  leaves(state: KeyState): void {
-    this.#read.remove(state)
-  }
-  /** The key stays where it is, and starts nothing in this claim. */
-  skip(state: KeyState): void {
-    this.#read.remove(state)
+    return !this.isFair && (tag !== priority || tie !== seq)
   }
   /** Sets the clock and all positions back once they are so large that they would lose digits. */
   rebase(): void {

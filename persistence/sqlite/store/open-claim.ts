@@ -1,12 +1,8 @@
-/** A claim from its beginning to its reply: how much it may take, and what it has taken so far. */
-import type { Grant } from '../../../lib/backlog.ts'
-import type { Refusal } from '../../../lib/limits/limit.ts'
-import type { Demand } from '../../../lib/limits/named-rules.ts'
-import type { Cost } from '../../../lib/rate/rules.ts'
+/** A claim of rows: durable/execute/claim-reply.ts, with what the file has of each job. */
 import { cautionOf } from '../../../lib/rules/crash-outcome.ts'
-import { grantOf, startOfKey } from '../../../lib/rules/grants.ts'
-import type { Claimed } from '../../durable/execute/exchange.ts'
-import type { JobRow, JobRowExtras, Sparse } from '../../durable/store.ts'
+import { grantOfCharges } from '../../durable/execute/admission.ts'
+import { type ClaimFacts, ClaimReply } from '../../durable/execute/claim-reply.ts'
+import type { JobRow, JobRowExtras } from '../../durable/store.ts'
 import { extrasOf, type JobRows } from '../tables/job.ts'
 import type { Start } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
@@ -14,71 +10,20 @@ import { hasLastRun, launchUnknown } from '../tables/schema.ts'
 import type { Row } from './claim-row.ts'
 
 /** What a claim is for. */
-export interface ClaimFacts {
+export interface RowClaimFacts extends ClaimFacts {
   readonly queue: QueueRow
   /** The number of the exchange. */
   readonly exchange: number
-  readonly now: number
-  /** How many jobs it takes at most. */
-  readonly most: number
-  /** Whether a rule may refuse a job. If none may, nothing is charged. */
-  readonly isRated: boolean
-  /** How long a start counts at most before its launch is known. */
-  readonly graceMs: number
   readonly jobRows: JobRows
   /** Receives the jobs that can never start, and so end. */
   readonly endedUnrun: JobRow[]
 }
 
-export class OpenClaim {
-  readonly facts: ClaimFacts
-  readonly #seqs: number[] = []
-  readonly #ids: string[] = []
-  readonly #payloads: string[] = []
-  readonly #priorities: number[] = []
-  readonly #attempts: number[] = []
-  readonly #fences: number[] = []
-  readonly #queuedAt: number[] = []
-  readonly #more: (readonly [number, JobRowExtras])[] = []
-  readonly #grants: Grant[] | undefined
-  /** A limit of the queue, which ends the claim; or the key that may start a job first. */
-  blocked: (Refusal & { readonly key?: string }) | undefined
-  /** The job that a limit of the queue refused. */
-  demand: Demand | undefined
-  /** More jobs can be claimed at once. */
-  isPartial = false
-  /** When to look again because a suspect holds up waiting jobs. */
-  nextLookAt: number = Infinity
-
-  constructor(facts: ClaimFacts) {
-    this.facts = facts
-    this.#grants = facts.isRated ? [] : undefined
-  }
-  get taken(): number {
-    return this.#seqs.length
-  }
-  /** How many jobs may still be taken. */
-  get room(): number {
-    return this.blocked ? 0 : this.facts.most - this.taken
-  }
-  /** A limit of the queue refuses that job, so no other one is claimed. */
-  waits({ refusal, cost }: { readonly refusal: Refusal; readonly cost: Cost | undefined }): void {
-    const { most, queue } = this.facts
-    this.blocked = refusal
-    this.demand = { cost, wants: Math.min(most - this.taken, queue.counts.pending) }
-  }
+export class OpenClaim extends ClaimReply<RowClaimFacts> {
   /** Adds a job that starts to the reply. */
-  add(row: Omit<Row, 'isJson'>, { seq, attempt, fence, alone, grant, key, keyStart, ruleStarts }: Start): void {
-    const more = this.#moreOf(row, alone)
-    if (more) this.#more.push([this.#seqs.length, more])
-    this.#grants?.push(grantOf(grant, [...startOfKey(key, keyStart), ...ruleStarts]))
-    this.#seqs.push(seq)
-    this.#ids.push(row.id as string)
-    this.#payloads.push(row.payload)
-    this.#priorities.push(row.priority)
-    this.#attempts.push(attempt)
-    this.#fences.push(fence)
-    this.#queuedAt.push(row.queuedAt)
+  add(row: Omit<Row, 'isJson'>, start: Start): void {
+    const grant = this.facts.isRated ? grantOfCharges(start.key, start) : 0
+    this.take(row as typeof row & { readonly id: string }, start, this.#moreOf(row, start.alone), grant)
   }
   /** What most jobs do not have. */
   #moreOf(row: Omit<Row, 'isJson'>, alone: boolean): JobRowExtras | undefined {
@@ -99,15 +44,5 @@ export class OpenClaim {
     const caution = cautionOf({ crashes, launchUnreported, alone })
     if (caution !== undefined) facts.caution = caution
     return facts
-  }
-  /** @param countedUntil Until when the starts count at least, if no launch is reported. */
-  reply(countedUntil: number): Claimed {
-    const claimed = {
-      ...{ seqs: this.#seqs, ids: this.#ids, payloads: this.#payloads, priorities: this.#priorities },
-      ...{ attempts: this.#attempts, fences: this.#fences, queuedAt: this.#queuedAt },
-      more: this.#more as Sparse<JobRowExtras>,
-    }
-    const { blocked, demand, isPartial, nextLookAt } = this
-    return { claimed, grants: this.#grants, graceUntil: countedUntil, blocked, demand, isPartial, nextLookAt }
   }
 }

@@ -1,8 +1,8 @@
 /** What becomes of a job that a claim has examined and does not start. The caller removes it from where it waited. */
 
+import type { PassedOver as Obstacle } from '../../durable/execute/claim.ts'
 import type { JobRows } from '../tables/job.ts'
 import type { JobLocations } from '../tables/location.ts'
-import type { Obstacle } from './admission.ts'
 import { movingFieldsOf, type Row } from './claim-row.ts'
 import type { OpenClaim } from './open-claim.ts'
 
@@ -14,8 +14,8 @@ export class PassedOver {
     this.#locations = locations
     this.#jobRows = jobRows
   }
-  /** A job with this obstacle, which is not one of the queue, goes where it belongs. */
-  move({ facts }: OpenClaim, row: Row, obstacle: Exclude<Obstacle, { kind: 'queueWaits' }>): void {
+  /** A job with this obstacle goes where it belongs. */
+  move({ facts }: OpenClaim, row: Row, obstacle: Obstacle): void {
     const { queue, now } = facts
     switch (obstacle.kind) {
       case 'keyWaits':

@@ -1,27 +1,18 @@
-/**
- * Accepts jobs: all of a request, in order, or none.
- *
- * Every reason for a refusal is checked before the first row is written, so a refusal has nothing to undo.
- */
+/** The rows of jobs that are put. durable/execute/requests.ts decides which are refused and which exist. */
+import type { StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
-import { noKeys, settingsOf } from '../../../lib/limits/keys.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
-import type { RateRule } from '../../../lib/rate/rules.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
-import { refuseOverfull } from '../../../lib/rules/puts.ts'
-import { type Existed, existing, type IdStore, type PutJobs } from '../../durable/execute/put.ts'
-import type { JobRow, JobRowExtras, PutReply, RowRef } from '../../durable/store.ts'
+import type { Existed, PutJobs, PutStore } from '../../durable/execute/requests.ts'
+import type { JobRow, JobRowExtras, RowRef } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { GeneratedIds } from '../tables/generated-ids.ts'
 import type { JobBody, JobRows } from '../tables/job.ts'
-import type { KeyTable } from '../tables/key.ts'
 import type { JobLocations } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
-import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
-import type { RuleTable } from '../tables/rule.ts'
 import { givenId } from '../tables/schema.ts'
+import type { Limits } from './limits.ts'
 
 export interface PutParts {
   readonly db: SqliteDatabase
@@ -29,14 +20,13 @@ export interface PutParts {
   readonly locations: JobLocations
   readonly jobRows: JobRows
   readonly generatedIds: GeneratedIds
-  readonly rateLog: RateLog
-  readonly keys: KeyTable
-  readonly rules: RuleTable
+  readonly limits: Limits
   readonly readyRanges: ReadyRanges
   readonly fileClock: FileClock
 }
 
-export class Puts implements IdStore<QueueRow> {
+export class Puts implements PutStore<QueueRow> {
+  readonly limits: Limits
   readonly #parts: PutParts
   readonly #remembered: SqliteStatement
   readonly #manyReady: SqliteStatement
@@ -44,6 +34,7 @@ export class Puts implements IdStore<QueueRow> {
   constructor(parts: PutParts) {
     const { db } = parts
     this.#parts = parts
+    this.limits = parts.limits
     this.#remembered = db
       .prepare('select fingerprint, state from rdq_remembered_id where queue = ? and id = ? and forget_at > ?')
       .raw()
@@ -52,16 +43,7 @@ export class Puts implements IdStore<QueueRow> {
       select ?, priority, seq, 0, 0, 0, 0 from rdq_job where seq >= ? and seq < ?`)
   }
 
-  put(queue: QueueRow, request: PutJobs): PutReply {
-    const { ids, size } = request
-    const more = new Map(request.more)
-    const existed = existing(this, queue, request)
-    const fresh = ids.length - existed.size
-    refuseOverfull(fresh, size, queue.counts.pending + queue.counts.delayed)
-    return this.#store(queue, request, more, existed)
-  }
-
-  // The operations of `existing`.
+  // The operations of `put`.
   row(queue: QueueRow, target: RowRef): JobRow | undefined {
     return this.#parts.jobRows.row(queue, target)
   }
@@ -70,25 +52,15 @@ export class Puts implements IdStore<QueueRow> {
     const row = this.#remembered.get(queue.queueId, id, at) as [string, JobState] | undefined
     return row && { fingerprint: row[0], state: row[1] }
   }
-  rateNow(queue: QueueRow): Rate {
-    return this.#parts.rateLog.of(queue)
+  counts(queue: QueueRow): StateCounts {
+    return queue.count()
   }
-  furtherRules(queue: QueueRow, key: string | undefined): readonly RateRule[] {
-    const { keys, rules } = this.#parts
-    const shared = rules.rulesOf(queue)
-    if (!queue.sorted || key === undefined) return shared
-    return [...settingsOf(queue.keys ?? noKeys, keys.find(queue, key)?.override, key).rate, ...shared]
-  }
-  rulesOfKeys({ keys }: QueueRow): readonly RateRule[] | undefined {
-    return keys?.rate
-  }
-
-  #store(queue: QueueRow, request: PutJobs, more: ReadonlyMap<number, JobRowExtras>, existed: Existed): PutReply {
+  addJobs(queue: QueueRow, request: PutJobs, existed: Existed): number {
+    const more = new Map(request.more)
     const { queues, jobRows, locations, fileClock, generatedIds, readyRanges } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request
     const now = fileClock.toFile(request.now)
     const first = queues.seqs(queue, ids.length)
-    const seqs = new Map<number, number>()
     let seq = first
     // From here on plain jobs wait for one statement that makes all of them ready.
     let plain = first
@@ -109,10 +81,8 @@ export class Puts implements IdStore<QueueRow> {
     const many = jobRows.putMany(queue, first, request, 0, firstMore)
     seq += many
     for (let index = many; index < ids.length; index++) {
-      const known = existed.size > 0 ? existed.get(index) : undefined
-      if (known !== undefined) {
+      if (existed.size > 0 && existed.has(index)) {
         record(index)
-        if (typeof known === 'number') existed.set(index, jobRows.row(queue, seqs.get(known) as number) as JobRow)
         continue
       }
       const extra = more.size > 0 ? more.get(index) : undefined
@@ -122,7 +92,6 @@ export class Puts implements IdStore<QueueRow> {
       jobRows.put(queue, { ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra) })
       if (extra) {
         flush()
-        seqs.set(index, seq)
         const { runAt } = extra
         const dueAt = extra.dueAt === undefined ? undefined : fileClock.toFile(extra.dueAt)
         const due = dueOf({ dueAt, runAt }, now, wall)
@@ -137,7 +106,7 @@ export class Puts implements IdStore<QueueRow> {
     // The whole request reserves seqs; jobs that existed need none.
     queue.nextSeq = seq
     queue.dirty = true
-    return { first, existed: [...existed] as [number, JobRow][], counts: queue.count() }
+    return first
   }
 }
 

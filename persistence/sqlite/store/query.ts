@@ -3,33 +3,20 @@
 import type { KeyReport } from '../../../lib/backlog.ts'
 import { JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
-import { freeSlots } from '../../../lib/limits/global-width.ts'
-import { heldUntil } from '../../../lib/limits/hold.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
 import type { Refusal } from '../../../lib/limits/limit.ts'
-import { blockingByRules } from '../../../lib/limits/named-rules.ts'
+import type { Cost } from '../../../lib/rate/rules.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
-import { explainWait } from '../../../lib/rules/explain.ts'
-import type {
-  ExplainReply,
-  ExplainRequest,
-  JobRow,
-  KeysReply,
-  KeysRequest,
-  ListCursor,
-  ListReply,
-  ListRequest,
-} from '../../durable/store.ts'
-import type { FileClock } from '../file/clock.ts'
+import type { Due } from '../../../lib/rules/due.ts'
+import type { ExplainStore, KeyReportStore } from '../../durable/execute/queries.ts'
+import type { JobRow, ListCursor, ListReply, ListRequest, RowRef } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
-import { extrasOf, type JobRows } from '../tables/job.ts'
-import type { KeyTable } from '../tables/key.ts'
-import { dueAt, type JobLocations, type LocatedJob } from '../tables/location.ts'
-import type { QueueRow, QueueTable } from '../tables/queue.ts'
-import type { RateLog } from '../tables/rate-log.ts'
+import { extrasOf, type JobBody, type JobRows } from '../tables/job.ts'
+import { dueAt, type LocatedJob } from '../tables/location.ts'
+import type { QueueRow } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
-import type { RuleTable } from '../tables/rule.ts'
-import type { KeyState, KeyTurns } from './key-turns.ts'
+import type { KeyTurns } from './key-turns.ts'
+import type { Limits } from './limits.ts'
 import type { Slots } from './slots.ts'
 import type { Suspects } from './suspects.ts'
 
@@ -42,20 +29,25 @@ const latest: ListCursor = { priority: 0, seq: Infinity }
 
 export interface JobQueriesParts {
   readonly db: SqliteDatabase
-  readonly queues: QueueTable
-  readonly locations: JobLocations
   readonly jobRows: JobRows
-  readonly rateLog: RateLog
   readonly readyRanges: ReadyRanges
-  readonly fileClock: FileClock
   readonly suspects: Suspects
-  readonly keys: KeyTable
   readonly keyTurns: KeyTurns
   readonly slots: Slots
-  readonly rules: RuleTable
+  readonly limits: Limits
 }
 
-export class JobQueries {
+interface FoundJob {
+  readonly body: JobBody
+  readonly found: LocatedJob
+  readonly state: JobState
+  readonly key: string | undefined
+  readonly cost: Cost | undefined
+  readonly crashes: number
+}
+
+export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportStore<QueueRow> {
+  readonly limits: Limits
   readonly #parts: JobQueriesParts
   readonly #all: SqliteStatement
   readonly #ended: SqliteStatement
@@ -76,6 +68,7 @@ export class JobQueries {
   constructor(parts: JobQueriesParts) {
     const { db } = parts
     this.#parts = parts
+    this.limits = parts.limits
     // All jobs of a name are in few ranges of seqs that belong to it alone.
     this.#all = db
       .prepare(`
@@ -203,46 +196,34 @@ export class JobQueries {
     }
   }
 
-  explain(queue: QueueRow, { target, now: hostNow, wall }: ExplainRequest): ExplainReply | undefined {
-    const { jobRows, rateLog, readyRanges, suspects, slots, fileClock } = this.#parts
-    const job = jobRows.find(queue, target)
+  // The operations of `explain`.
+  locate(queue: QueueRow, target: RowRef): FoundJob | undefined {
+    const job = this.#parts.jobRows.find(queue, target)
     if (!job) return undefined
-    const { body, found } = job
-    const now = fileClock.toFile(hostNow)
-    const { cost } = extrasOf(body)
-    const { key } = body
-    const keyHeldUntil = key === null || queue.sorted ? undefined : this.#holdOf(queue, key, now)?.until
-    const refusal =
-      key !== null && queue.sorted ? this.#parts.keyTurns.refusal(this.#keyState(queue, key), cost, now) : undefined
-    const blocking = blockingByRules(rateLog.of(queue), this.#parts.rules.of(queue), cost, now)
-    const isFull = queue.globalWidth < Infinity && freeSlots(queue.globalWidth, slots.bodies(queue)) === 0
-    const bounds = { due: dueAt(found), keyHeldUntil, blocking, refusal, isFull }
-    const { notBefore, why, rule, ofKey } = explainWait(bounds, now, wall)
+    const { state, crashes } = job.found
+    return { ...job, state, crashes, key: job.body.key ?? undefined, cost: extrasOf(job.body).cost }
+  }
+  rowOf(_queue: QueueRow, { body, found }: FoundJob): JobRow {
+    return this.#parts.jobRows.rowOf(body, found)
+  }
+  dueOf({ found }: FoundJob): Due | undefined {
+    return dueAt(found)
+  }
+  heldUntil({ queueId }: QueueRow, key: string): number | undefined {
+    return this.#heldUntil.get(queueId, key) as number | undefined
+  }
+  bodies(queue: QueueRow): number {
+    return this.#parts.slots.bodies(queue)
+  }
+  runsAlone(): boolean {
+    return this.#parts.suspects.holdsUp
+  }
+  startBefore(queue: QueueRow, { body, found }: FoundJob): number {
     const { epoch = 0, priority, seq, crashes } = found
-    const isPending = found.state === 'pending'
-    const before = (): number => {
-      if (found.since !== undefined) return this.#suspectsBefore.get(epoch, crashes, priority, seq) as number
-      if (queue.sorted) return this.#beforeInKey(queue, found, key)
-      const inRanges = readyRanges.before(epoch, nextPlain(priority, seq - 1))
-      return (this.#before.get(epoch, priority, seq) as number) + inRanges
-    }
-    const waitsForSuspect = isPending && (crashes > 0 || suspects.holdsUp)
-    return {
-      row: jobRows.rowOf(body, found),
-      position: isPending ? before() : undefined,
-      notBefore: fileClock.fromFile(notBefore),
-      why: why ?? (waitsForSuspect ? 'suspect' : undefined),
-      rule,
-      ...(ofKey && { key: key as string }),
-    }
-  }
-  #holdOf({ queueId }: QueueRow, key: string, now: number): Refusal | undefined {
-    const until = this.#heldUntil.get(queueId, key) as number | undefined
-    return until !== undefined && until > now ? heldUntil(until) : undefined
-  }
-  #keyState(queue: QueueRow, key: string): KeyState {
-    const { keys, keyTurns } = this.#parts
-    return keyTurns.state(queue, keys.of(queue, key))
+    if (found.since !== undefined) return this.#suspectsBefore.get(epoch, crashes, priority, seq) as number
+    if (queue.sorted) return this.#beforeInKey(queue, found, body.key)
+    const inRanges = this.#parts.readyRanges.before(epoch, nextPlain(priority, seq - 1))
+    return (this.#before.get(epoch, priority, seq) as number) + inRanges
   }
   /** How many jobs of its key start before the job, whether they are sorted already or not. */
   #beforeInKey({ epoch }: QueueRow, { priority, seq }: LocatedJob, key: string | null): number {
@@ -252,36 +233,19 @@ export class JobQueries {
     return sorted + ready + inRanges
   }
 
-  /** Keys that have jobs which wait or run, a pause or an override, in order of key. */
-  keys(queue: QueueRow, { query, now: hostNow }: KeysRequest): KeysReply {
-    const { fileClock, keyTurns } = this.#parts
-    const { key, state, limit, after = '' } = query
-    const now = fileClock.toFile(hostNow)
-    const found: KeyReport[] = []
-    let last = after
-    while (found.length < limit) {
-      const name = key ?? (this.#nextKey.get(queue.queueId, last, queue.queueId, last) as string | null)
-      if (name === null) break
-      last = name
-      const { queueId, epoch } = queue
-      const jobs = [queueId, name]
-      const row = this.#countsOf.get(epoch, name, ...jobs, epoch, epoch, ...jobs, epoch, ...jobs) as [
-        number,
-        number,
-        number,
-      ]
-      const [pending, delayed, underway] = row
-      const ofKey = this.#keyState(queue, name)
-      const counts = { pending, delayed, underway }
-      const isListed = pending + delayed + underway > 0 || ofKey.row.override !== undefined
-      if (isListed && (state === undefined || counts[state] > 0)) {
-        const refusal = queue.sorted ? keyTurns.refusalOfNext(queue, ofKey, now) : this.#holdOf(queue, name, now)
-        const until = refusal && refusal.until < Infinity ? fileClock.fromFile(refusal.until) : undefined
-        found.push({ key: name, ...counts, why: refusal?.why, until })
-      }
-      if (key !== undefined) break
-    }
-    return { keys: found }
+  // The operations of `reportKeys`.
+  nextKey({ queueId }: QueueRow, after: string): string | undefined {
+    return (this.#nextKey.get(queueId, after, queueId, after) as string | null) ?? undefined
+  }
+  countsOfKey({ queueId, epoch }: QueueRow, key: string): Pick<KeyReport, 'pending' | 'delayed' | 'underway'> {
+    const jobs = [queueId, key]
+    const counts = this.#countsOf.get(epoch, key, ...jobs, epoch, epoch, ...jobs, epoch, ...jobs)
+    const [pending, delayed, underway] = counts as [number, number, number]
+    return { pending, delayed, underway }
+  }
+  refusalOfNext(queue: QueueRow, key: string, now: number): Refusal | undefined {
+    const { limits, keyTurns } = this.#parts
+    return keyTurns.refusalOfNext(queue, limits.keyNow(queue, key), now)
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import type { CrashOutcome } from '../../../lib/rules/crash-outcome.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
-import { type LeftByCrash, type RecoveryStore, recoverJob, releaseJob } from '../../durable/execute/recovery.ts'
+import { type DetachStore, type LeftByCrash, recoverJob } from '../../durable/execute/recovery.ts'
 import type { JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { CancelRequests } from '../tables/cancel-requests.ts'
@@ -17,6 +17,8 @@ import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RuleTable } from '../tables/rule.ts'
 import { awaitingVerdict, launchUnknown, noWorker } from '../tables/schema.ts'
 import type { Workers } from '../tables/worker.ts'
+import type { Slots } from './slots.ts'
+import type { Suspects } from './suspects.ts'
 
 /** How many jobs one transaction takes over, and how many without a worker one exchange recovers. */
 export const maxRecovered = 500
@@ -33,6 +35,8 @@ export interface RecoveryParts {
   readonly cancels: CancelRequests
   readonly reports: CrashReports
   readonly rules: RuleTable
+  readonly suspects: Suspects
+  readonly slots: Slots
   /** `undo` is called if the transaction is rolled back. */
   onRollback(undo: () => void): void
 }
@@ -53,7 +57,7 @@ interface Left extends Mutable<LeftByCrash>, Omit<MovingFields, 'priority' | 'at
 }
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-export class Recovery implements RecoveryStore<QueueRow, Left> {
+export class Recovery implements DetachStore<QueueRow, Left> {
   readonly #parts: RecoveryParts
   /** By queue with a handler here: the jobs for which its next exchange requests a verdict. */
   readonly #verdictsWanted = new Map<number, number[]>()
@@ -102,23 +106,34 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     this.#verdictsWanted.set(queueId, this.#unrequested.all(this.#parts.worker, queueId) as number[])
     this.#parts.onRollback(() => void this.#verdictsWanted.delete(queueId))
   }
-  /**
-   * The queue is gone: its jobs go back, except those of bodies that it abandons, and its reports are left to the next
-   * queue.
-   */
-  detach(queue: QueueRow, acknowledged: number, abandons: boolean, now: number): void {
-    const { reports, worker, onRollback } = this.#parts
-    const wanted = this.#verdictsWanted.get(queue.queueId)
-    if (wanted) onRollback(() => void this.#verdictsWanted.set(queue.queueId, wanted))
-    this.#verdictsWanted.delete(queue.queueId)
-    reports.acknowledge(queue, acknowledged)
-    const statement = abandons ? this.#awaitingOf : this.#underwayIn
+
+  // The operations of `detach`.
+  stopWorking({ queueId }: QueueRow): void {
+    const { suspects, slots, rules, worker, onRollback } = this.#parts
+    suspects.line.stops(queueId)
+    slots.dropSlotWait({ queueId }, worker)
+    rules.forgetWaits(worker, queueId)
+    const wanted = this.#verdictsWanted.get(queueId)
+    if (wanted) onRollback(() => void this.#verdictsWanted.set(queueId, wanted))
+    this.#verdictsWanted.delete(queueId)
+  }
+  acknowledge(queue: QueueRow, exchange: number): void {
+    this.#parts.reports.acknowledge(queue, exchange)
+  }
+  abandonBodies({ queueId }: QueueRow): void {
+    this.#parts.suspects.abandon(queueId)
+  }
+  *takeUnderway(queue: QueueRow, onlyAwaiting: boolean): Generator<Left> {
+    const { worker } = this.#parts
+    const statement = onlyAwaiting ? this.#awaitingOf : this.#underwayIn
     for (;;) {
       const rows = statement.all(worker, queue.queueId, maxRecovered) as Row[]
-      for (const row of rows) releaseJob(this, queue, this.#leave(queue, worker, row), now)
-      if (rows.length < maxRecovered) break
+      for (const row of rows) yield this.#leave(queue, worker, row)
+      if (rows.length < maxRecovered) return
     }
-    reports.free(queue)
+  }
+  freeReports(queue: QueueRow): void {
+    this.#parts.reports.free(queue)
   }
 
   // Moving jobs from a dead worker.

@@ -4,13 +4,11 @@
  * Each settle is a conditional write on the worker, the job and the fence of its claim. If it matches no row, the run
  * has lost its job: nothing changes, and the seq is reported as lost.
  */
-import type { Grant, SettleKind } from '../../../lib/backlog.ts'
-import { keyless } from '../../../lib/limits/keys.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
+import type { SettleKind } from '../../../lib/backlog.ts'
 import type { Due } from '../../../lib/rules/due.ts'
 import { grantOf, startOfKey } from '../../../lib/rules/grants.ts'
-import type { RunNotices } from '../../durable/execute/exchange.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
+import type { RunNotices } from '../../durable/execute/run-reports.ts'
 import { type LeftByRun, type SettledRun, type SettleStore, settleRun } from '../../durable/execute/settle.ts'
 import type { ExchangeRequest, JobRow } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -18,11 +16,8 @@ import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { JobRows } from '../tables/job.ts'
 import { type JobLocations, type MovingFields, startsFromText } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
-import type { RateLog } from '../tables/rate-log.ts'
-import type { RuleTable } from '../tables/rule.ts'
 import { awaitingVerdict, hasLastRun } from '../tables/schema.ts'
-import type { Grants } from './grants.ts'
-import type { KeyTurns } from './key-turns.ts'
+import type { Limits } from './limits.ts'
 import type { Suspects } from './suspects.ts'
 
 /**
@@ -36,12 +31,9 @@ export interface SettleParts {
   readonly worker: number
   readonly locations: JobLocations
   readonly jobRows: JobRows
-  readonly rateLog: RateLog
   readonly cancels: CancelRequests
   readonly suspects: Suspects
-  readonly keyTurns: KeyTurns
-  readonly grants: Grants
-  readonly rules: RuleTable
+  readonly limits: Limits
 }
 type TakenRow = readonly [
   ...[attempt: number, crashes: number, flags: number, grant: number],
@@ -53,6 +45,7 @@ interface Taken extends LeftByRun, Omit<MovingFields, 'priority' | 'attempt' | '
 }
 
 export class Settles implements SettleStore<QueueRow, Taken> {
+  readonly limits: Limits
   readonly #parts: SettleParts
   readonly #take: SqliteStatement
   readonly #countRun: SqliteStatement
@@ -69,6 +62,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   constructor(parts: SettleParts) {
     const { db } = parts
     this.#parts = parts
+    this.limits = parts.limits
     this.#take = db
       .prepare(`
       delete from rdq_underway where worker = ? and queue = ? and seq = ? and fence = ?
@@ -92,40 +86,23 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     this.#extendHold = db.prepare('update rdq_key_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
   }
 
-  /**
-   * Launched bodies: from here on a crash counts against their jobs. Jobs that were claimed in succession take one
-   * statement.
-   */
-  launchReports(
-    queue: QueueRow,
-    { seqs, fences, first }: ExchangeRequest['launchReports'],
-    { lostRuns }: RunNotices,
-  ): void {
+  /** Jobs that were claimed in succession take one statement. */
+  launched(queue: QueueRow, first: number, last: number, fence: number): number {
     const { worker } = this.#parts
-    for (let from = 0, to = 0; from < seqs.length; from = to) {
-      const [seq, fence] = [seqs[from] as number, fences[from] as number]
-      do to++
-      while (!first[from] && !first[to] && seqs[to] === seq + to - from && fences[to] === fence)
-      const last = seq + to - from - 1
-      if (last > seq) this.#markLaunchedRun.run(worker, queue.queueId, seq, last, fence)
-      else if (this.#markLaunched.run(worker, queue.queueId, seq, fence).changes === 0 && first[from]) lostRuns.add(seq)
-    }
-    if (seqs.length > 0) queue.dirty = true
+    queue.dirty = true
+    if (last > first) return this.#markLaunchedRun.run(worker, queue.queueId, first, last, fence).changes
+    return this.#markLaunched.run(worker, queue.queueId, first, fence).changes
   }
   /** Bodies that outlived their jobs have ended. */
   endedBodies(seqs: readonly number[]): void {
     for (const seq of seqs) this.#dropContinuingBody.run(seq, this.#parts.worker)
   }
-  /** Stores the checkpoints of runs for later runs. */
-  checkpoints(queue: QueueRow, checkpoints: ExchangeRequest['checkpoints'], { lostRuns }: RunNotices): void {
+  saveCheckpoint(queue: QueueRow, seq: number, fence: number, value: string): boolean {
     const { worker, jobRows } = this.#parts
-    for (const { seq, fence, value } of checkpoints) {
-      if (this.#markCheckpoint.run(worker, queue.queueId, seq, fence).changes === 0) lostRuns.add(seq)
-      else {
-        jobRows.saveCheckpoint(seq, value)
-        queue.dirty = true
-      }
-    }
+    if (this.#markCheckpoint.run(worker, queue.queueId, seq, fence).changes === 0) return false
+    jobRows.saveCheckpoint(seq, value)
+    queue.dirty = true
+    return true
   }
   /** Settles all, in order. Plain endings take one statement for those of jobs in succession. */
   settle(queue: QueueRow, settled: ExchangeRequest['settled'], now: number, notices: RunNotices): void {
@@ -167,27 +144,11 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   bodyContinues({ queueId }: QueueRow, { seq, key }: Taken): void {
     this.#addContinuingBody.run(seq, this.#parts.worker, queueId, key)
   }
-  rate(queue: QueueRow): Rate {
-    return this.#parts.rateLog.changing(queue)
-  }
   holdKey(queue: QueueRow, key: string, until: number): void {
     queue.dirty = true
     if (this.#extendHold.run(until, queue.queueId, key).changes > 0) return
     this.#insertHold.run(queue.queueId, key, until)
     queue.holds++
-  }
-  holdRule(queue: QueueRow, name: string, until: number): boolean {
-    return this.#parts.rules.hold(queue, name, until)
-  }
-  refused(queue: QueueRow, grant: Grant, now: number): void {
-    this.#parts.grants.refused(queue, grant, now)
-  }
-  refund(queue: QueueRow, grant: Grant, now: number): void {
-    this.#parts.grants.refund(queue, grant, now)
-  }
-  refundNotLaunched(queue: QueueRow, { key }: Taken, grant: Grant, now: number): void {
-    this.#parts.grants.returned(queue, grant, now)
-    if (queue.sorted) this.#parts.keyTurns.returned(queue, key ?? keyless)
   }
   crowded(now: number): void {
     this.#parts.suspects.line.crowded(now)

@@ -1,4 +1,5 @@
 /** The slots of the global width: how many bodies run in all processes, and which processes wait for a slot. */
+import type { StateCounts } from '../../../lib/backlog.ts'
 import type { SlotWait } from '../../../lib/limits/global-width.ts'
 import type { SlotStore } from '../../durable/execute/slots.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -36,10 +37,10 @@ export class Slots implements SlotStore<QueueRow> {
   saveSlotWait({ queueId }: QueueRow, { worker, since, keptSince }: SlotWait): void {
     this.#saveWait.run(queueId, worker as number, since, keptSince ?? null)
   }
-  dropSlotWait({ queueId }: QueueRow, worker: SlotWait['worker']): void {
+  dropSlotWait({ queueId }: Pick<QueueRow, 'queueId'>, worker: SlotWait['worker']): void {
     this.#dropWait.run(queueId, worker as number)
   }
-  pending({ counts }: QueueRow): number {
-    return counts.pending
+  counts(queue: QueueRow): StateCounts {
+    return queue.count()
   }
 }

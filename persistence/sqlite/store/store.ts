@@ -5,8 +5,24 @@
  */
 import { command } from '../../durable/execute/command.ts'
 import { type ExchangeStore, executeExchange } from '../../durable/execute/exchange.ts'
-import { type AttachStore, attach, execute, executeEach, type RequestStore } from '../../durable/execute/requests.ts'
-import type { Answered, ExchangeReply, QueryRequest, Request, Store as StoreContract } from '../../durable/store.ts'
+import { explain, reportKeys } from '../../durable/execute/queries.ts'
+import { detach } from '../../durable/execute/recovery.ts'
+import {
+  type AttachStore,
+  attach,
+  execute,
+  executeEach,
+  put,
+  type RequestStore,
+} from '../../durable/execute/requests.ts'
+import type {
+  Answered,
+  ExchangeReply,
+  ExchangeRequest,
+  QueryRequest,
+  Request,
+  Store as StoreContract,
+} from '../../durable/store.ts'
 import { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import { CancelRequests } from '../tables/cancel-requests.ts'
@@ -25,9 +41,8 @@ import { migrate } from '../tables/schema.ts'
 import { Workers } from '../tables/worker.ts'
 import { Claims } from './claim.ts'
 import { Controls } from './control.ts'
-import { Grants } from './grants.ts'
-import { KeySettingsTable } from './key-settings.ts'
 import { KeyTurns } from './key-turns.ts'
+import { Limits } from './limits.ts'
 import { Puts } from './put.ts'
 import { JobQueries } from './query.ts'
 import { Recovery } from './recovery.ts'
@@ -53,9 +68,8 @@ interface Tables {
   readonly readyRanges: ReadyRanges
   readonly keys: KeyTable
   readonly keyTurns: KeyTurns
-  readonly keySettings: KeySettingsTable
   readonly rules: RuleTable
-  readonly grants: Grants
+  readonly limits: Limits
   readonly slots: Slots
   readonly locations: JobLocations
   readonly generatedIds: GeneratedIds
@@ -127,8 +141,7 @@ export class Store implements StoreContract {
     const onRollback = (undo: () => void): void => void this.#undo.push(undo)
     return {
       ...{ db, worker, fileClock, queues, rateLog, readyRanges, locations, generatedIds, onRollback },
-      ...{ keys, keyTurns, keySettings: new KeySettingsTable(keys, keyTurns), rules },
-      grants: new Grants(rateLog, keys, keyTurns, rules),
+      ...{ keys, keyTurns, rules, limits: new Limits({ queues, rateLog, keys, keyTurns, rules }) },
       slots: new Slots(db, worker),
       jobRows: new JobRows(db, locations, fileClock, generatedIds),
       workers: this.#workers,
@@ -139,19 +152,14 @@ export class Store implements StoreContract {
     }
   }
   #requestsOf(parts: Tables & { controls: Controls; exchanges: ExchangeStore<QueueRow> }): RequestStore<QueueRow> {
-    const { queues, rateLog, jobRows, fileClock, suspects, keySettings, slots, rules, controls, exchanges } = parts
+    const { queues, jobRows, fileClock, limits, controls, exchanges } = parts
     const [puts, queries, recovery] = [new Puts(parts), new JobQueries(parts), this.#recovery]
     const names: AttachStore<QueueRow> = {
+      limits,
       named: name => queues.find(name),
       create: ({ name, keep }) => queues.make(name, keep),
       works: queue => recovery.attach(queue),
-      saveSettings: queue => queues.saveSettings(queue),
-      rate: queue => rateLog.changing(queue),
-      ownRules: queue => rateLog.of(queue).rules,
-      ruleBook: now => rules.book(now),
       counts: queue => queue.count(),
-      declareKeys: (queue, policy, now) => keySettings.declare(queue, policy, now),
-      keysNow: queue => keySettings.now(queue),
     }
     const inFileTime = <R extends { readonly now: number }>(request: R): R => ({
       ...request,
@@ -161,22 +169,31 @@ export class Store implements StoreContract {
       queue: number => queues.get(number),
       attach: request => attach(names, inFileTime(request)),
       put: (queue, request) => {
-        const reply = puts.put(queue, request)
+        const reply = put(puts, queue, request)
         this.#putLog.keep(request, reply, fileClock.toFile(request.now))
         return reply
       },
-      exchange: (queue, request) => inHostTime(executeExchange(exchanges, queue, inFileTime(request)), fileClock),
-      control: (queue, request) => command(controls, queue, inFileTime(request)),
-      detach: (queue, { keepLeases, acknowledged = 0, now }) => {
-        suspects.stops(queue.queueId, keepLeases)
-        slots.dropSlotWait(queue, this.#worker)
-        rules.forgetWaits(this.#worker, queue.queueId)
-        recovery.detach(queue, acknowledged, keepLeases, fileClock.toFile(now))
+      exchange: (queue, request) => {
+        const launched = launchedInFileTime(request, fileClock)
+        return inHostTime(executeExchange(exchanges, queue, { ...inFileTime(request), ...launched }), fileClock)
       },
+      control: (queue, request) => command(controls, queue, inFileTime(request)),
+      detach: (queue, request) => detach(recovery, queue, inFileTime(request)),
       find: (queue, { target }) => jobRows.row(queue, target),
       list: (queue, request) => queries.list(queue, request),
-      explain: (queue, request) => queries.explain(queue, request),
-      keys: (queue, request) => queries.keys(queue, request),
+      explain: (queue, request) => {
+        const reply = explain(queries, queue, inFileTime(request))
+        return reply && { ...reply, notBefore: fileClock.fromFile(reply.notBefore) }
+      },
+      keys: (queue, { query, now }) => {
+        const reports = reportKeys(queries, queue, query, fileClock.toFile(now))
+        return {
+          keys: reports.map(one => ({
+            ...one,
+            until: one.until === undefined ? undefined : fileClock.fromFile(one.until),
+          })),
+        }
+      },
       replay: ({ number }) => this.#putLog.of(number),
     }
   }
@@ -285,22 +302,21 @@ export class Store implements StoreContract {
 function exchangesOf(
   parts: Tables & { upkeep: Upkeep; retention: Retention; recovery: Recovery },
 ): ExchangeStore<QueueRow> {
-  const { db, worker, rateLog, grants, slots, rules, keySettings, jobRows, fileClock, reports, cancels } = parts
+  const { db, worker, limits, slots, jobRows, reports, cancels } = parts
   const { upkeep, retention, recovery } = parts
   const [settles, claims, replyLog] = [new Settles(parts), new Claims(parts), new ReplyLog(db, worker)]
   return {
+    limits,
     lastExchange: queue => replyLog.last(queue),
     claimedIn: (queue, exchange) => claims.claimedIn(queue, exchange),
     verdictsRequestedIn: (queue, exchange) => recovery.verdictsRequestedIn(queue, exchange),
     reportedIn: (queue, exchange) => reports.at(queue, exchange),
     loggedIn: (queue, exchange) => replyLog.of(queue, exchange),
 
-    launchReports: (queue, launches, notices) => settles.launchReports(queue, launches, notices),
-    checkpoints: (queue, checkpoints, notices) => settles.checkpoints(queue, checkpoints, notices),
+    launched: (queue, first, last, fence) => settles.launched(queue, first, last, fence),
+    saveCheckpoint: (queue, seq, fence, value) => settles.saveCheckpoint(queue, seq, fence, value),
     settle: (queue, settled, now, notices) => settles.settle(queue, settled, now, notices),
     endedBodies: seqs => settles.endedBodies(seqs),
-    confirm: (queue, grant, at, now) => grants.confirm(queue, grant, fileClock.toFile(at), now),
-    correct: (queue, grant, cost, now) => grants.correct(queue, grant, cost, now),
     acknowledge: (queue, exchange) => {
       replyLog.acknowledge(queue, exchange)
       reports.acknowledge(queue, exchange)
@@ -327,19 +343,23 @@ function exchangesOf(
     slotWaits: queue => slots.slotWaits(queue),
     saveSlotWait: (queue, wait) => slots.saveSlotWait(queue, wait),
     dropSlotWait: (queue, waiting) => slots.dropSlotWait(queue, waiting),
-    pending: queue => slots.pending(queue),
     claim: (queue, request, room, endedUnrun) => claims.claim(queue, request, room, endedUnrun),
-    noteWaits: (queue, demand, now) => rules.noteWaits(queue, demand, now),
-    ruleBook: now => rules.book(now),
     logReply: (queue, { number, acknowledged }, reply) => replyLog.keep(queue, number, acknowledged, reply),
     executed: (queue, exchange) => replyLog.executed(queue, exchange),
     row: (queue, seq) => jobRows.row(queue, seq),
     counts: queue => queue.count(),
-    ownRules: queue => rateLog.of(queue).rules,
-    keysNow: queue => keySettings.now(queue),
   }
 }
 
+function launchedInFileTime(
+  { launched, furtherLaunched }: ExchangeRequest,
+  fileClock: FileClock,
+): Pick<ExchangeRequest, 'launched' | 'furtherLaunched'> {
+  return {
+    launched: launched.map((value, i) => (i % 2 === 0 ? value : fileClock.toFile(value))),
+    ...(furtherLaunched && { furtherLaunched: furtherLaunched.map(([start, at]) => [start, fileClock.toFile(at)]) }),
+  }
+}
 function inHostTime(reply: ExchangeReply, fileClock: FileClock): ExchangeReply {
   const { graceUntil, nextLookAt } = reply
   return { ...reply, graceUntil: fileClock.fromFile(graceUntil), nextLookAt: fileClock.fromFile(nextLookAt) }

@@ -2,13 +2,13 @@
  * Claims jobs where there are suspects, in this queue or in another of the process. ../../durable/suspect-line.ts
  * decides what starts.
  */
-import { claimAmongSuspects } from '../../durable/execute/claim.ts'
+import { claimAmongSuspects, type JobClaim, type PassedOver as Obstacle } from '../../durable/execute/claim.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { KeyTable } from '../tables/key.ts'
 import type { UnderwayRows } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
-import type { Admission } from './admission.ts'
+import type { RowAdmission } from './admission.ts'
 import { type Row, rowColumns } from './claim-row.ts'
 import type { KeyState, KeyTurns } from './key-turns.ts'
 import type { OpenClaim } from './open-claim.ts'
@@ -57,49 +57,48 @@ export class SuspectClaims {
   }
 
   /** @param claimOthers Claims jobs that are no suspects. */
-  claim(claim: OpenClaim, admission: Admission, mayLaunch: boolean, claimOthers: () => void): void {
+  claim(claim: OpenClaim, admission: RowAdmission, mayLaunch: boolean, claimOthers: () => void): void {
     const { suspects, isWorked } = this.#parts
     const { queue, now } = claim.facts
     // First, because even a queue that claims nothing must notice the end of a run.
     suspects.noticeEnd()
-    claim.nextLookAt = claimAmongSuspects<SuspectRow>({
+    const each: JobClaim<SuspectRow> = {
+      reply: claim,
+      pending: () => queue.counts.pending,
+      obstacle: row => admission.obstacleOfSuspect(row, this.#keyState(claim, row)),
+      start: (row, alone) => this.#start(claim, admission, row, alone),
+      passOver: (row, obstacle) => this.#passOver(claim, row, obstacle),
+    }
+    claimAmongSuspects(each, {
       line: suspects.line,
       claimant: {
         ...{ queue: queue.queueId, now, running: suspects.underway },
         isIdle: () => suspects.empty,
         canBeIdle: () => suspects.canEmpty(isWorked),
       },
-      room: () => claim.room,
-      pending: () => queue.counts.pending,
-      ...{ mayLaunch, crashLimit: queue.crashLimit },
+      ...{ mayLaunch, crashLimit: queue.crashLimit, claimOthers },
       waitsSince: crashes => (this.#since.get(queue.epoch, crashes) as number | null) ?? undefined,
-      first: (crashes, below) =>
-        queue.suspects > 0 ? this.#first(claim, admission, crashes, Math.min(below, maxCrashes)) : undefined,
+      suspects: (crashes, below) => this.#suspects(queue, crashes, Math.min(below, maxCrashes)),
       isBefore: row => this.#isBeforeOthers(queue, row),
-      claimSuspect: (row, alone) => this.#claimSuspect(claim, admission, row, alone),
-      claimOthers,
     })
   }
-  /** The first suspect that could start now and whose number of crashes lies within these bounds. */
-  #first(claim: OpenClaim, admission: Admission, from: number, below: number): SuspectRow | undefined {
+  /** Each is read once the one before it has left the line. */
+  *#suspects(queue: QueueRow, from: number, below: number): Generator<SuspectRow> {
+    while (queue.suspects > 0) {
+      const [row] = this.#from.all(queue.epoch, from, below, 1) as SuspectRow[]
+      if (!row) return
+      yield row
+    }
+  }
+  #passOver(claim: OpenClaim, row: SuspectRow, obstacle: Obstacle): void {
     const { passedOver, keyTurns } = this.#parts
     const { queue } = claim.facts
-    for (;;) {
-      const [row] = this.#from.all(queue.epoch, from, below, 1) as SuspectRow[]
-      if (!row) return undefined
-      const ofKey = this.#keyState(claim, row)
-      const obstacle = admission.obstacleOfSuspect(row, ofKey)
-      if (!obstacle) return row
-      if (obstacle.kind === 'queueWaits') {
-        if (!claim.blocked || obstacle.refusal.until < claim.blocked.until) claim.waits(obstacle)
-        return undefined
-      }
-      this.#leave.run(row.seq)
-      passedOver.move(claim, row, obstacle)
-      if (obstacle.kind === 'gone') queue.suspects--
-      if (obstacle.kind === 'keyWaits' && ofKey) keyTurns.holdUp(ofKey, obstacle.refusal)
-      queue.dirty = true
-    }
+    this.#leave.run(row.seq)
+    passedOver.move(claim, row, obstacle)
+    if (obstacle.kind === 'gone') queue.suspects--
+    const ofKey = obstacle.kind === 'keyWaits' ? this.#keyState(claim, row) : undefined
+    if (ofKey && obstacle.kind === 'keyWaits') keyTurns.holdUp(ofKey, obstacle.refusal)
+    queue.dirty = true
   }
   #isBeforeOthers({ epoch }: QueueRow, { priority, seq }: SuspectRow): boolean {
     const ready = this.#firstReady.get(epoch) as [number, number] | undefined
@@ -108,17 +107,10 @@ export class SuspectClaims {
       priority < otherPriority || (priority === otherPriority && seq < otherSeq)
     return (!ready || isBefore(...ready)) && (!range || isBefore(0, range.seq))
   }
-  #claimSuspect(claim: OpenClaim, admission: Admission, row: SuspectRow, alone: boolean): void {
+  #start(claim: OpenClaim, admission: RowAdmission, row: SuspectRow, alone: boolean): void {
     const { suspects, underwayRows } = this.#parts
     const { queue, exchange } = claim.facts
-    const ofKey = this.#keyState(claim, row)
-    // Other jobs that were claimed before it may have used up a limit.
-    const obstacle = admission.obstacleOfSuspect(row, ofKey)
-    if (obstacle) {
-      if (obstacle.kind === 'queueWaits') claim.waits(obstacle)
-      return
-    }
-    const start = admission.start(row, ofKey, alone)
+    const start = admission.start(row, this.#keyState(claim, row), alone)
     this.#leave.run(row.seq)
     underwayRows.add(queue, exchange, start)
     claim.add(row, start)

@@ -24,8 +24,8 @@ interface Underway {
 }
 export class Suspects {
   readonly #worker: number
-  /** The suspect that this worker ran at its last claim; null: none, undefined: not known. */
-  #seen: Underway | undefined | null
+  /** Whether this worker ran no suspect at its last claim; undefined: not known. */
+  #isIdle: boolean | undefined
   readonly line: SuspectLine = new SuspectLine()
   readonly #find: SqliteStatement
   readonly #runs: SqliteStatement
@@ -52,7 +52,7 @@ export class Suspects {
   // Questions.
   /** Whether there is no suspect that matters to this queue. */
   quiet(queue: QueueRow): boolean {
-    return queue.suspects === 0 && this.#seen === null && this.line.isEmpty
+    return queue.suspects === 0 && this.#isIdle === true && this.line.isEmpty
   }
   /** The suspect that this worker runs. */
   get underway(): Underway | undefined {
@@ -85,28 +85,24 @@ export class Suspects {
   /** Called before each claim where there are suspects: if the suspect that ran here has ended, other queues are woken. */
   noticeEnd(): void {
     const { underway } = this
-    const seen = this.#seen
-    if (seen && (underway?.seq !== seen.seq || underway.fence !== seen.fence)) this.line.wake()
-    this.#seen = underway ?? null
+    this.line.runs(underway)
+    this.#isIdle = underway === undefined
   }
   took(underway: Underway): void {
-    this.#seen = underway
-    this.line.took(underway.queue)
+    this.#isIdle = false
+    this.line.took(underway.queue, underway)
   }
   /**
-   * The queue is gone, and no longer holds up others. Bodies that it abandoned run beside whatever starts, so no run
-   * counts as alone, and nothing waits for them.
+   * Bodies that the queue abandons run beside whatever starts, so no run counts as alone, and nothing waits for them.
    */
-  stops(queue: number, abandons: boolean): void {
-    const freed = abandons && this.#abandon.run(this.#worker, queue).changes > 0
-    if (freed) {
-      this.forget()
-      this.line.wake()
-    }
-    this.line.stops(queue)
+  abandon(queue: number): void {
+    if (this.#abandon.run(this.#worker, queue).changes === 0) return
+    this.forget()
+    this.line.wake()
   }
   /** Underway jobs changed by something other than an exchange, such as a rollback. */
   forget(): void {
-    this.#seen = undefined
+    this.#isIdle = undefined
+    this.line.forgetRun()
   }
 }

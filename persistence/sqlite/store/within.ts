@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs'
 import { DispatchError, LeaseLostError } from '../../../lib/errors.ts'
 import { defaultDurableKeep } from '../../../lib/options/options.ts'
+import { put } from '../../durable/execute/requests.ts'
 import type { JobRowExtras } from '../../durable/store.ts'
 import { BacklogFileError } from '../errors.ts'
 import { FileClock } from '../file/clock.ts'
@@ -19,6 +20,8 @@ import { RateLog } from '../tables/rate-log.ts'
 import { ReadyRanges } from '../tables/ready-range.ts'
 import { RuleTable } from '../tables/rule.ts'
 import { migrateWithin } from '../tables/schema.ts'
+import { KeyTurns } from './key-turns.ts'
+import { Limits } from './limits.ts'
 import { Puts } from './put.ts'
 
 /** The handle has no open transaction. Begin one first: `db.transaction(() => putWithin(db, …)).immediate()`. */
@@ -69,7 +72,7 @@ export function putWithin(db: SqliteDatabase, queueName: string, payload: string
   try {
     // A name without a worker so far: the first worker sets its own retention.
     const queue = queues.find(queueName) ?? queues.make(queueName, defaultDurableKeep())
-    puts.put(queue, {
+    put(puts, queue, {
       ...{ kind: 'put', queue: queue.queueId, now, wall, size: queue.size },
       ...{ ids: [id], payloads: [payload], priorities: [priority], queuedAt: [wall] },
       more: more ? [[0, more]] : [],
@@ -134,10 +137,8 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
       jobRows,
       generatedIds,
       readyRanges,
-      rateLog,
-      keys,
-      rules,
       fileClock,
+      limits: new Limits({ queues, rateLog, keys, keyTurns: new KeyTurns(db, keys, readyRanges), rules }),
     })
     const take = db
       .prepare(`

@@ -15,7 +15,6 @@
 import { type KeyOverride, keysFromText, noKeys, textOfKeys } from '../../../lib/limits/keys.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
 import { type RateRule, rulesFromText, sameRules } from '../../../lib/rate/rules.ts'
-import type { KeysNow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 import type { RateLog, RateOwner } from './rate-log.ts'
@@ -150,10 +149,6 @@ export class KeyTable {
   active(queue: QueueRow): KeyRow[] {
     this.#saveWithRates()
     return (this.#active.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
-  }
-  now(queue: QueueRow): KeysNow {
-    const overrides = this.overridden(queue).map(({ key, override }) => [key, override as KeyOverride] as const)
-    return { version: queue.keysVersion, policy: queue.keys, overrides }
   }
   /** From now on the rows of running jobs carry their keys. */
   beginsToSort({ queueId }: QueueRow): void {

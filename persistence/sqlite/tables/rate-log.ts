@@ -6,9 +6,7 @@
  */
 import { Rate, type RateState } from '../../../lib/rate/rate.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
-import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../../lib/rules/grace.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
-import type { QueueRow } from './queue.ts'
 
 /** The row of a queue, of a key or of a named rule, as far as it has a rate. */
 export interface RateOwner {
@@ -78,32 +76,13 @@ export class RateLog {
     this.#touched.add(owner)
     return this.of(owner)
   }
-  /** @param named The named rules of the queue. @returns How long a grant of the queue counts at most before its launch is known. */
-  graceMs(queue: QueueRow, named: readonly RateRule[], errorMs?: number): number {
-    const rules = this.of(queue).rules
-    const ofKeys = queue.keys?.rate ?? []
-    const isAlone = ofKeys.length + named.length === 0
-    return graceMs(isAlone ? rules : [...rules, ...ofKeys, ...named], this.#graceFactor.get(queue.queueId), errorMs)
+  /** By how much the graces of the queue are longer than usual. */
+  graceFactor(queue: number): number {
+    return this.#graceFactor.get(queue) ?? 1
   }
-  /**
-   * A job came back without a launch. If its grace was over, the next grants get a longer one, because otherwise no job
-   * might ever start.
-   */
-  returned(queue: QueueRow, owner: RateOwner, grant: number, now: number): void {
-    const rate = this.changing(owner)
-    if ((rate.countsAt(grant) ?? Infinity) <= now) {
-      this.#graceFactor.set(queue.queueId, factorAfterReturn(this.#graceFactor.get(queue.queueId) ?? 1, rate.rules))
-    }
-    rate.refund(grant)
-  }
-  /** A job was launched at that instant. */
-  confirm(queue: QueueRow, owner: RateOwner, grant: number, at: number): void {
-    this.changing(owner).confirm(grant, at)
-    const factor = this.#graceFactor.get(queue.queueId)
-    if (factor === undefined) return
-    const next = factorAfterLaunch(factor)
-    if (next > 1) this.#graceFactor.set(queue.queueId, next)
-    else this.#graceFactor.delete(queue.queueId)
+  setGraceFactor(queue: number, factor: number): void {
+    if (factor > 1) this.#graceFactor.set(queue, factor)
+    else this.#graceFactor.delete(queue)
   }
   /** Writes the changes since the last call. An expiry that only a query caused is not a change. */
   save(): void {

@@ -6,19 +6,15 @@ import { type Demand, type NamedRule, noteWaits } from '../../../lib/limits/name
 import { RuleTurns, type RuleWait } from '../../../lib/limits/rule-turns.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { type RateRule, ruleFromJson } from '../../../lib/rate/rules.ts'
-import {
-  type NamedRuleBook,
-  type NamedSettings,
-  named,
-  namedInForce,
-  rulesInForce,
-} from '../../../lib/rules/rule-settings.ts'
+import { type NamedSettings, named, namedInForce } from '../../../lib/rules/rule-settings.ts'
+import type { StoredRule } from '../../durable/execute/limit-store.ts'
+import { forgetWaits } from '../../durable/execute/rules.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 import type { RateLog, RateOwner } from './rate-log.ts'
 
 /** The row of one named rule, within one transaction. */
-class RuleRow implements RateOwner, NamedRule {
+export class RuleRow implements RateOwner, StoredRule {
   readonly name: string
   settings: NamedSettings
   readonly rateId: number
@@ -72,33 +68,19 @@ export class RuleTable {
 
   // Settings.
 
-  book(now: number): NamedRuleBook {
-    return {
-      settings: name => this.#find(name)?.settings,
-      rule: name => this.#find(name)?.rate.rules[0],
-      change: (name, settings) => this.#change(name, settings, now),
-    }
+  /** A rule that nobody has declared so far. */
+  add(name: string): RuleRow {
+    return this.#keep(new RuleRow(this.#rateLog, [name, null, null, this.#rateLog.newId(), 0, null, null]))
   }
-  #change(name: string, settings: NamedSettings, now: number): void {
-    const row =
-      this.#find(name) ??
-      this.#keep(new RuleRow(this.#rateLog, [name, null, null, this.#rateLog.newId(), 0, null, null]))
-    const rate = this.#rateLog.changing(row)
-    row.settings = settings
+  /** The settings of the rule are about to be changed, and its rate. */
+  changing(row: RuleRow): void {
+    this.#rateLog.changing(row)
     row.dirty = true
-    rate.change(row.rateRules, now)
     this.#isChanged = true
   }
 
   // Claims.
 
-  /** The named rules of the queue that are in force. */
-  of(queue: QueueRow): readonly NamedRule[] {
-    return named(queue.rules).flatMap(({ name }) => this.#find(name) ?? [])
-  }
-  rulesOf(queue: QueueRow): readonly RateRule[] {
-    return named(rulesInForce(queue.rules, this.book(0)))
-  }
   /** Starts in these rules are about to be charged. */
   charging(rules: readonly NamedRule[]): void {
     for (const row of rules as readonly RuleRow[]) {
@@ -109,7 +91,7 @@ export class RuleTable {
   /** After a claim of the queue: whether it waits for its rules, and whose turn it is now. */
   noteWaits(queue: QueueRow, demand: Demand | undefined, now: number): void {
     const { queueId } = queue
-    const rules = this.of(queue) as readonly RuleRow[]
+    const rules = named(queue.rules).flatMap(({ name }) => this.find(name) ?? [])
     const left = noteWaits(this.#rateLog.of(queue), rules, { queue: queueId, asker: this.#worker }, demand, now)
     for (const row of rules) {
       row.dirty = true
@@ -117,36 +99,19 @@ export class RuleTable {
       row.isCharged = false
     }
   }
-  /** Holds the rule for all queues that have it. Returns false if this one has not. */
-  hold(queue: QueueRow, name: string, until: number): boolean {
-    const row = (this.of(queue) as readonly RuleRow[]).find(rule => rule.name === name)
-    if (row) this.#rateLog.changing(row).hold(until)
-    return row !== undefined
-  }
-  countsAt(name: string, start: number): number | undefined {
-    return this.#find(name)?.rate.countsAt(start)
-  }
-  /** The row of a rule, to change a start in its rate. */
-  find(name: string): RateOwner | undefined {
-    return this.#find(name)
-  }
   /** The queue has changed something by which another one may start a job earlier: that one takes a turn. */
   wakeNext(queue: number, rules: readonly Pick<NamedRule, 'name'>[], now: number): void {
     for (const { name } of rules) {
-      const first = this.#find(name)?.turns.first(now)
+      const first = this.find(name)?.turns.first(now)
       if (first && first.queue !== queue && first.asker === this.#worker) this.#woken.add(first.queue)
     }
   }
   /** The worker is gone, or one of its queues: it waits no more. */
   forgetWaits(worker: number, queue?: number): void {
-    for (const columns of this.#all.all() as unknown[][]) {
-      const row = this.#find(columns[0] as string) as RuleRow
-      for (const wait of [...row.turns.waits]) {
-        if (wait.asker !== worker || wait.queue !== (queue ?? wait.queue)) continue
-        row.turns.leave(wait.queue, worker)
-        row.dirty = true
-        this.wakeNext(wait.queue, [row], -Infinity)
-      }
+    const rows = (this.#all.all() as unknown[][]).map(columns => this.find(columns[0] as string) as RuleRow)
+    for (const { row, queue: waited } of forgetWaits(rows, worker, queue)) {
+      row.dirty = true
+      this.wakeNext(waited, [row], -Infinity)
     }
   }
   /** The queues of this process that should take a turn, or all of them. */
@@ -174,7 +139,7 @@ export class RuleTable {
   clear(): void {
     this.#loaded.clear()
   }
-  #find(name: string): RuleRow | undefined {
+  find(name: string): RuleRow | undefined {
     const known = this.#loaded.get(name)
     if (known) return known
     const columns = this.#one.get(name) as unknown[] | undefined

@@ -1,0 +1,62 @@
+/**
+ * What a store keeps of the limits of its queues: their rates and rules, the rules that they share by name, and what
+ * holds for their keys. The procedures of this folder ask it, charge it and change it; lib/limits/ and lib/rules/ decide.
+ *
+ * A method that returns something "for a change" must store the change with the transaction.
+ */
+import type { FurtherStart } from '../../../lib/backlog.ts'
+import type { KeyOverride } from '../../../lib/limits/keys.ts'
+import type { Scope } from '../../../lib/limits/limit.ts'
+import type { Demand, NamedRule } from '../../../lib/limits/named-rules.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import type { NamedSettings } from '../../../lib/rules/rule-settings.ts'
+
+/** A named rule as a store keeps it: its settings, its rate, and the queues that wait for it. */
+export interface StoredRule extends NamedRule {
+  settings: NamedSettings
+}
+
+/** `Key`: what holds for one key at an instant. */
+export interface LimitStore<Queue, Key extends Scope = Scope> {
+  /** The rate of the rules that the queue does not share, to ask it. */
+  rateNow(queue: Queue): Rate
+  /** The same, for a change. */
+  rate(queue: Queue): Rate
+  saveSettings(queue: Queue): void
+  /** By how much the graces of the queue are longer than usual (lib/rules/grace.ts). */
+  graceFactor(queue: Queue): number
+  setGraceFactor(queue: Queue, factor: number): void
+
+  // Starts in other rates than that of the queue.
+  /** The rate of the key or of the named rule that has charged this start, for a change. Undefined if it was forgotten. */
+  furtherRate(queue: Queue, start: FurtherStart): Rate | undefined
+  /** This start counts otherwise now, so its key, or another queue that shares its rule, may have room earlier. */
+  recounted(queue: Queue, start: FurtherStart, now: number): void
+
+  // Named rules.
+  namedRule(name: string): StoredRule | undefined
+  /** A rule of that name, which nobody has declared so far. */
+  addNamedRule(name: string): StoredRule
+  /** The settings and the rate of the rule are about to be changed. */
+  changingRule(rule: StoredRule): void
+  /** Starts in these rules are about to be charged. */
+  chargingRules(rules: readonly NamedRule[]): void
+  /** Notes in the named rules of the queue whether it waits for them (lib/limits/named-rules.ts). */
+  noteWaits(queue: Queue, demand: Demand | undefined, now: number): void
+
+  // Keys.
+  keyNow(queue: Queue, key: string, now: number): Key
+  /** The rate of the key, for a start that is about to be charged. Undefined if the key has no rules. */
+  chargingRate(queue: Queue, key: Key, now: number): Rate | undefined
+  /** A job of the key was claimed and not launched: the key gets its turn back. */
+  returnTurn(queue: Queue, key: string): void
+  /** Whether the rules of a key may be otherwise than declared. */
+  overridesRates(queue: Queue): boolean
+  /** What is set for single keys. */
+  overrides(queue: Queue): readonly (readonly [key: string, override: KeyOverride])[]
+  override(queue: Queue, key: string): KeyOverride | undefined
+  /** Stores what is set for the key from now on. Its turn and what holds it up may be others. */
+  setOverride(queue: Queue, key: string, override: KeyOverride | undefined, now: number): void
+  /** The queue has another policy for its keys. `reorders`: keys take their turns in another order. */
+  keysDeclared(queue: Queue, reorders: boolean, now: number): void
+}

@@ -1,0 +1,65 @@
+/**
+ * Reports to queue objects, and the replies that carried them, kept until a queue object acknowledges them: crash reports,
+ * and the parts of a reply that nothing else shows.
+ */
+import type { JobRow } from '../store.ts'
+import { type ExchangeStore, emptyReply, type LoggedReply } from './exchange.ts'
+import type { DetachStore } from './recovery.ts'
+
+/** What a worker is to be told, and the exchange whose reply told it; 0: none did so far. */
+export interface Reported {
+  /** Undefined: the next queue object with a handler, in any process. */
+  worker: string | undefined
+  exchange: number
+}
+export interface CrashReport extends Reported {
+  readonly seq: number
+  /** The job as it ended. */
+  readonly row: JobRow | undefined
+}
+export interface KeptReply extends Reported {
+  readonly reply: LoggedReply
+}
+
+/** A queue with what was reported of it, and what is to be. */
+export interface ReportedQueue {
+  reports: CrashReport[]
+  replies: KeptReply[]
+}
+
+type ReportOperations<Queue> = Pick<
+  ExchangeStore<Queue> & DetachStore<Queue, never>,
+  'reportedIn' | 'takeReports' | 'freeReports' | 'loggedIn' | 'logReply' | 'acknowledge'
+>
+
+/** The operations of a worker on the reports of its queues. */
+export function reportsOf<Queue extends ReportedQueue>(worker: string): ReportOperations<Queue> {
+  const self: ReportOperations<Queue> = {
+    reportedIn: ({ reports }, exchange) => {
+      const reported = reports.filter(report => report.worker === worker && report.exchange === exchange)
+      return { recovered: reported.map(({ seq, row }) => row ?? seq), dropped: 0, full: false }
+    },
+    takeReports: (queue, exchange) => {
+      const untold = (to: string | undefined): CrashReport[] =>
+        queue.reports.filter(report => report.worker === to && report.exchange === 0)
+      // A process reports by itself, and first, what it gave up by itself.
+      const own = untold(worker)
+      for (const report of own.length > 0 ? own : untold(undefined)) Object.assign(report, { worker, exchange })
+      return { ...self.reportedIn(queue, exchange), full: own.length > 0 }
+    },
+    freeReports: ({ reports }) => freeReports(reports, worker),
+    loggedIn: ({ replies }, exchange) =>
+      replies.find(one => one.worker === worker && one.exchange === exchange)?.reply ?? emptyReply,
+    logReply: ({ replies }, { number: exchange }, reply) => void replies.push({ worker, exchange, reply }),
+    acknowledge: (queue, last) => {
+      const isNeeded = (one: Reported): boolean => one.worker !== worker || one.exchange === 0 || one.exchange > last
+      queue.reports = queue.reports.filter(isNeeded)
+      queue.replies = queue.replies.filter(isNeeded)
+    },
+  }
+  return self
+}
+/** The worker, or its queue, is gone. What it was to be told, or did not acknowledge, is left to the next one. */
+export function freeReports(reports: readonly CrashReport[], worker: string): void {
+  for (const report of reports) if (report.worker === worker) Object.assign(report, { worker: undefined, exchange: 0 })
+}
