@@ -326,6 +326,14 @@ test('tidy: each file of lib and testing has a test file of its name, or it is a
   t.deepEqual(missing, [])
 })
 
+test('tidy: the naive store has at most 400 lines, because a store has no more to do than to store', t => {
+  const files = ['test/support/naive-database.ts', 'test/support/naive-store.ts']
+  const lines = files.map(path => textOf(path).split('\n').length - 1)
+
+  t.true(lines.every(count => count > 50))
+  t.true(lines.reduce((sum, count) => sum + count, 0) <= 400, `${lines.join(' and ')} lines`)
+})
+
 test('tidy: no circle of imports, of types neither', t => {
   const planted = [
     { path: 'lib/a.ts', text: "import { b } from './deep/b.ts'" },
