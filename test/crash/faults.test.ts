@@ -32,6 +32,7 @@
  * | F29 an old SQLite | persistence/sqlite/file/faults |
  */
 import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
@@ -39,6 +40,7 @@ import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { openDatabase } from '../../persistence/sqlite/file/open.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { child } from '../support/child-process.ts'
+import { bundled } from '../support/repository.ts'
 import { until } from '../support/suspend.ts'
 import { endAll, filledFile, type WorkerPool, type WorkerProcess, workerPool } from '../support/worker-pool.ts'
 
@@ -113,7 +115,7 @@ test('F10: a loop that was silent for too long loses its jobs, and neither its e
 if (process.platform === 'linux') {
   test('F13: without file descriptors the queue cannot be opened, says why, once, and the process goes on', async t => {
     const { path } = workerPool()
-    const sqlite = new URL('../../persistence/sqlite/index.js', import.meta.url).href
+    const sqlite = pathToFileURL(bundled('persistence/sqlite/index')).href
     const ended = await child(
       `
       import { openSync, closeSync } from 'node:fs'

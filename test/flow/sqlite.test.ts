@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { bundled } from '../support/repository.ts'
 import type { Orders } from '../support/sqlite-process.ts'
 import { halt, passed } from '../support/suspend.ts'
 import { remove, temporary } from '../support/temporary-folder.ts'
@@ -27,7 +27,7 @@ interface Told {
   readonly exited: Promise<number | null>
 }
 
-const program = fileURLToPath(new URL('../support/sqlite-process.js', import.meta.url))
+const program = bundled('test/support/sqlite-process')
 
 function start(orders: Orders): Told {
   const child = spawn(process.execPath, [program, JSON.stringify(orders)], { stdio: ['ignore', 'pipe', 'pipe'] })

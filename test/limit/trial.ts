@@ -1,9 +1,9 @@
 /** One trial of the limit in real time: handlers of one form begin in real processes, and their first lines are counted. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { fullest } from '../support/fullest-window.ts'
 import { forms } from '../support/handler-forms.ts'
+import { bundled } from '../support/repository.ts'
 import { passed } from '../support/suspend.ts'
 import { remove, temporary } from '../support/temporary-folder.ts'
 import type { Orders } from './worker.ts'
@@ -47,7 +47,7 @@ export const trials: readonly Trial[] = [
   ),
 ]
 
-const program = fileURLToPath(new URL('./worker.js', import.meta.url))
+const program = bundled('test/limit/worker')
 /** Two processes know the distance of their clocks to within a few microseconds. */
 const sharedHairMs = 0.02
 

@@ -69,6 +69,8 @@ export class PlantedCopy {
       limitMs: 120_000,
     })
     if (code !== 0) throw new Error(`${what} does not compile:\n${output}`)
+    const bundling = await nodeGroup([join(root, 'bundle.mjs'), '--tests'], { cwd: this.folder, limitMs: 120_000 })
+    if (bundling.code !== 0) throw new Error(`${what} cannot be bundled:\n${bundling.output}`)
   }
   /**
    * Runs these test files, named from `test/` and without their ending, up to the first test that fails; or with `whole` until

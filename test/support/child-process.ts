@@ -1,9 +1,8 @@
 /** Runs code in a child process, for tests of what only another process can see: whether it ends, how, and its output. */
-import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Ended, root, run, runNode } from './repository.ts'
+import { bundled, type Ended, root, run, runNode } from './repository.ts'
 
-const entry = pathToFileURL(join(root, 'build/lib/index.js')).href
+const entry = pathToFileURL(bundled('lib/index')).href
 
 /**
  * Runs `body` as a module that has all of rdq as `rdq` and `tell(…)` to print a line. Killed after `limitMs`. `shell` is what

@@ -29,6 +29,11 @@ export function suitesIn(): string[] {
     .map(path => path.slice('test/'.length).replace(suite, ''))
 }
 
+/** A program that tests start as a process, in the bundle that starts faster; named from the root and without its ending. */
+export function bundled(name: string): string {
+  return join(root, `build/bundled/${name}.js`)
+}
+
 /** The compiled form of a suite. Throws where there is no suite of that name. */
 export function builtSuite(name: string): string {
   const ending = ['test', 'proof'].find(ending => existsSync(join(root, `test/${name}.${ending}.ts`)))

@@ -2,15 +2,15 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { checkFile } from './file-check.ts'
+import { bundled } from './repository.ts'
 import { halt, passed } from './suspend.ts'
 import { remove, temporary } from './temporary-folder.ts'
 import type { Answer, Orders, Report } from './worker-process.ts'
 
-const program = fileURLToPath(new URL('./worker-process.js', import.meta.url))
+const program = bundled('test/support/worker-process')
 
 /** One line of the log. Instants are of the clock that all processes of this machine share. */
 export interface Line extends Report {
