@@ -257,7 +257,7 @@ test('F36: a generator that is cancelled runs its finally, and its slot is free 
   t.deepEqual(log, ['cut', 'cleaned', 'next'])
 })
 
-test('F36: a generator whose finally never ends does not hold the event loop, nor stop for ever', async t => {
+test.inMemory('F36: a generator whose finally never ends does not hold the event loop, nor stop for ever', async t => {
   const { code, stdout, output } = await child(
     `
     const queue = new rdq.DispatchQueue(function* () {

@@ -65,7 +65,7 @@ test('F49: no more ended jobs are kept than keep.most, even if nothing runs any 
   await queue.stop()
 })
 
-test('F49: finished jobs leave nothing behind in memory', async t => {
+test.inMemory('F49: finished jobs leave nothing behind in memory', async t => {
   const { code, output } = await child(
     `
     const queue = new rdq.DispatchQueue(async n => n, { width: 10 })
@@ -166,7 +166,7 @@ test.serial('F50: a signal that is shared by a thousand jobs warns of no leak, a
   )
 })
 
-test('F50: listeners that come and go leave nothing behind in memory', async t => {
+test.inMemory('F50: listeners that come and go leave nothing behind in memory', async t => {
   const { code, output } = await child(
     `
     const queue = new rdq.DispatchQueue(async n => n)

@@ -100,7 +100,7 @@ export const inGlobalWidth: readonly Plant[] = [
       { find: 'queue.declaredGlobalWidth ?? Infinity', replace: 'queue.declaredGlobalWidth ?? queue.globalWidth' },
     ],
     why: 'a limit that was set can only be replaced, and never removed by its name',
-    finders: ['flow/naive/global-width'],
+    finders: ['flow/naive/journeys'],
   },
   {
     name: 'a setting that was changed elsewhere is no event',

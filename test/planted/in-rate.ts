@@ -183,7 +183,7 @@ export const inRate: readonly Plant[] = [
     file: 'persistence/durable/execute/settle.ts',
     edits: [{ find: 'refuseStarts(limits, queue, refusedStarts(job.grant, heldKey, heldRule), now)', replace: '' }],
     why: 'design.md 5: no jitter is ever learned',
-    finders: ['flow/naive/jitter', 'persistence/sqlite/store/store-contract'],
+    finders: ['flow/naive/journeys', 'persistence/sqlite/store/store-contract'],
   },
   {
     name: 'a hold of the whole queue is explained as a rule that nobody has set',

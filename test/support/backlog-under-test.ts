@@ -2,7 +2,7 @@
  * Runs the journeys of test/flow/ on the backlog under test: memory, or the one that the importing file has set.
  *
  * A journey takes `test`, `DispatchQueue`, `sharedBacklog` and `strict` from here. Run by itself it uses memory. The files in
- * test/flow/sqlite/ and test/flow/naive/ set another backlog and import the journey, so that each is written once.
+ * test/flow/sqlite/, naive/ and remote/ set another backlog and import journeys, so that each is written once.
  *
  * Differences of backlogs that outlive their process, which a journey expresses by `durable()` or `unrun`:
  * - a payload is what JSON gives back, not the object that was put, and what JSON would change is refused;
@@ -100,10 +100,16 @@ const registered =
     if (underTest.apart[title] === undefined) register(`${underTest.name}: ${title}`, run)
   }
 
+/** Registers a journey of a process of its own, which has a queue in memory whatever the backlog under test. */
+const inMemory: Register = (title, run) => {
+  if (underTest === memory) registered(ava)(title, run)
+}
+
 /** ava's, with the backlog's name before each title. */
-export const test: Register & { readonly serial: Register } = Object.assign(registered(ava), {
-  serial: registered(ava.serial),
-})
+export const test: Register & { readonly serial: Register; readonly inMemory: Register } = Object.assign(
+  registered(ava),
+  { serial: registered(ava.serial), inMemory },
+)
 
 ava.after.always('every queue comes to its end', async () => {
   await Promise.all(

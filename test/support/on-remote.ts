@@ -12,8 +12,6 @@ runOn({
   apart: {
     'F47: a job that is cancelled between its claim and its launch is not called, and can be put anew':
       'the launch comes before the answer of the backlog',
-    'F36: a generator whose finally never ends does not hold the event loop, nor stop for ever':
-      'a process of its own, with a queue in memory and bounds in real time',
     'a queue that lives on keeps no store of the request in which it was made':
       'looks at what the process holds, in which all journeys of this file run at once',
     'a backlog that cannot be opened is reported once: as a rejection, or else as a warning':

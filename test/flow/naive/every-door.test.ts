@@ -1,2 +1,0 @@
-import '../../support/on-naive.ts'
-import '../every-door.test.ts'

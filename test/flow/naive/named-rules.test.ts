@@ -1,2 +1,0 @@
-import '../../support/on-naive.ts'
-import '../named-rules.test.ts'

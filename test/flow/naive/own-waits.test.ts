@@ -1,2 +1,0 @@
-import '../../support/on-naive.ts'
-import '../own-waits.test.ts'

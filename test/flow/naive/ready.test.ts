@@ -1,2 +1,0 @@
-import '../../support/on-naive.ts'
-import '../ready.test.ts'
