@@ -22,7 +22,6 @@ import { nextSerial } from '../../lib/job-id.ts'
 import { freeSlots } from '../../lib/limits/global-width.ts'
 import { type KeyOverride, type KeysPolicy, noKeys, overridden, textOfKeys } from '../../lib/limits/keys.ts'
 import type { LimitKind, Scope } from '../../lib/limits/limit.ts'
-import { refusalOf } from '../../lib/limits/limits.ts'
 import type { Demand } from '../../lib/limits/named-rules.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { Rate } from '../../lib/rate/rate.ts'
@@ -41,6 +40,7 @@ import { freesStart, goBack, putAnew, transitionOf } from '../../lib/rules/trans
 import { valueFrom } from '../../lib/text/json.ts'
 import { Heap } from './heap.ts'
 import { JobIndex } from './job-index.ts'
+import { listKeys } from './list-keys.ts'
 import type { NamedRules } from './named-rules.ts'
 import { QueueRules } from './queue-rules.ts'
 import { Ready } from './ready.ts'
@@ -194,35 +194,8 @@ export class MemoryQueue {
       this.keys?.recounted(name, now)
     }
   }
-  /** Keys that have jobs which wait or run, a pause or an override, in order of key. */
-  listKeys({ key, state, limit, after }: KeysQuery, now: number): KeyReport[] {
-    const counts = new Map<string, { pending: number; delayed: number; underway: number }>()
-    for (const name of key === undefined ? this.keyOverrides.keys() : []) {
-      counts.set(name, { pending: 0, delayed: 0, underway: 0 })
-    }
-    for (const job of this.jobs.entries()) {
-      if (typeof job === 'number') continue
-      const name = job.extras?.key
-      const { state: its } = job
-      if (name === undefined || (key !== undefined && name !== key)) continue
-      if (its !== 'pending' && its !== 'delayed' && its !== 'underway') continue
-      let count = counts.get(name)
-      if (!count) counts.set(name, (count = { pending: 0, delayed: 0, underway: 0 }))
-      count[its]++
-    }
-    const names = [...counts.keys()].filter(name => after === undefined || name > after).sort()
-    const listed = names.filter(name => state === undefined || (counts.get(name)?.[state] ?? 0) > 0).slice(0, limit)
-    return listed.map(name => {
-      const next = this.keys?.find(name)?.jobs.first
-      const refusal = refusalOf(this.keyScope(name), next?.extras?.cost, now)
-      const until = refusal && refusal.until < Infinity ? refusal.until : undefined
-      return {
-        key: name,
-        ...(counts.get(name) as NonNullable<ReturnType<typeof counts.get>>),
-        why: refusal?.why,
-        until,
-      }
-    })
+  listKeys(query: KeysQuery, now: number): KeyReport[] {
+    return listKeys(this, query, now)
   }
   /** The existing job with the given id of `record`, if any. Refuses another payload under the same id. */
   known(record: JobRecord, batch: Map<string, JobRecord>, now: number): JobRecord | undefined {
