@@ -145,7 +145,7 @@ export interface SessionOptions {
   readonly size: number
   readonly keep: KeepPolicy
   /**
-   * What happens to a job whose process died while it ran. With 'ask' the notices of an exchange name it, and the queue
+   * The fate of a job whose process died while it ran. With 'ask' the notices of an exchange name it, and the queue
    * settles it.
    */
   readonly afterCrash: 'again' | 'fail' | 'ask'
@@ -237,7 +237,7 @@ export interface Settlement {
 }
 
 /**
- * What a queue reports and requests in one pass. The arrays belong to the queue again once the exchange is answered.
+ * The reports and requests of a queue in one pass. The arrays belong to the queue again once the exchange is answered.
  */
 export interface Exchange {
   /** The present instants of the steady clock and of the wall clock. */
@@ -272,7 +272,7 @@ export interface Exchange {
   endedBodies: JobRecord[]
 }
 
-/** What an exchange reports besides its claims; rarely present. */
+/** The part of a reply besides its claims; rarely present. */
 export interface Notices {
   /** Runs of this process whose job went to another one or was removed. Their settles change nothing. */
   readonly lostRuns: readonly JobRecord[]
@@ -300,7 +300,7 @@ export interface Notices {
 }
 
 /**
- * What a claim has charged for a job. The queue hands it back with the launch, with a cost, or if the job was not
+ * The charge of a claim for a job. The queue hands it back with the launch, with a cost, or if the job was not
  * launched. 0: nothing was charged. A number is a start in the rate of the queue; a record has further starts, in other
  * rates that the job counts for.
  */
@@ -338,10 +338,10 @@ export interface ExchangeResult {
 
 export type JobRef = JobRecord | string
 
-/** What can be set otherwise than it was declared. */
+/** Settings that a command can override. */
 export type Overridable = 'rate' | 'globalWidth' | 'keys'
 
-/** Which settings are in force otherwise than they were declared. Those of single keys are listed by key. */
+/** The settings that are overridden. Overrides of single keys are listed by key. */
 export interface Overridden {
   readonly rate: boolean
   readonly globalWidth: boolean
@@ -379,7 +379,7 @@ export type Command =
   | { readonly kind: 'pause'; readonly paused: boolean }
   /** Overrides the settings of one key. A field that is undefined goes back to what was declared. */
   | { readonly kind: 'key'; readonly key: string; readonly change: KeyOverride }
-  /** What was set goes back to what was declared last; `keys`: for all single keys. */
+  /** Removes overrides: the last declaration is in force again; `keys`: for all single keys. */
   | { readonly kind: 'clearOverrides'; readonly of: readonly Overridable[] }
 
 /** The jobs that a command changed, and its target in its present state. */
@@ -400,7 +400,7 @@ export interface CommandResult {
 /**
  * Why a command has not changed its target yet.
  *
- * - `cancelRequested`: the job runs elsewhere, and the queue that runs it was asked to cancel it.
+ * - `cancelRequested`: the job runs elsewhere, and a cancel was requested from the queue that runs it.
  * - `bodyContinues`: the job is to be retried, but a body of it still runs. The command has to be sent again.
  */
 export type UnchangedBecause = 'cancelRequested' | 'bodyContinues'
@@ -471,13 +471,13 @@ export interface BacklogSession {
    */
   readonly counts: Readonly<StateCounts>
   readonly rules: readonly RateRule[]
-  /** What the names of the declared rules stood for before, if this session's declaration has changed it for all. */
+  /** The former rules of the declared names, if this session's declaration has changed them for all. */
   readonly replaced?: readonly RateRule[] | undefined
   /** As of the last reply; Infinity: no limit. */
   readonly globalWidth: number
-  /** What is set otherwise than declared, as of the last reply; undefined: nothing. */
+  /** The overrides, as of the last reply; undefined: none. */
   readonly overridden: Overridden | undefined
-  /** What is declared for all keys, and what is set for single ones, as of the last reply. */
+  /** The declaration for all keys, and the overrides of single ones, as of the last reply. */
   readonly keys: { readonly policy: KeysPolicy | undefined; readonly overrides: ReadonlyMap<string, KeyOverride> }
   /** Whether a shared pause is in force, as of the last reply. */
   readonly sharedPaused: boolean

@@ -45,7 +45,7 @@ export class JobExtras {
   crashes = 0
   /** The instant of the steady clock at which an ended job is forgotten. */
   forgetAt = 0
-  /** What the backlog in memory knows of the key, while the job waits or runs. */
+  /** The memory backlog's entry for the key, while the job waits or runs. */
   keyEntry: unknown = undefined
   /** When this was read from the backlog, by the wall clock, for a job that this process does not follow. */
   asOf: number | undefined = undefined
@@ -72,7 +72,7 @@ export interface RunFacts {
 }
 
 /**
- * What a queue and its backlog know of a job.
+ * The record of a job, shared by a queue and its backlog.
  *
  * | fields | written by |
  * | --- | --- |

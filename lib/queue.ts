@@ -293,7 +293,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#settings.setWidth(width)
   }
   /**
-   * What a controller of the width uses (lib/adaptive/).
+   * The access of a controller of the width (lib/adaptive/).
    * @internal
    */
   static steering(queue: DispatchQueue<never, never>, key: string | undefined): Steering {
@@ -310,7 +310,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /**
    * How many jobs of this name may be underway in all processes together; Infinity: no limit. In force is the smaller of
-   * both widths. What is set is stored and holds in every process, over restarts, until a constructor declares another
+   * both widths. The value is stored and holds in every process, over restarts, until a constructor declares another
    * one or `clearOverrides` is called. A lower one never interrupts jobs. Works without a handler too. Throws
    * OptionError, and QueueStoppedError after `stop`; if it cannot be stored, `error` is emitted.
    */
@@ -449,7 +449,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   /**
    * Cancels a job, or the put of that id that waits for room. Resolves true if that changed anything, or if the process
-   * that runs the job was asked to cancel it. The job settles at once; a running body keeps its slot until it ends.
+   * that runs the job received the request to cancel it. The job settles at once; a running body keeps its slot until it ends.
    */
   async cancel(target: Job<Payload, Result> | string, reason?: unknown): Promise<boolean> {
     return this.#commands.cancel(targetOf(target as Job), reason)
@@ -499,7 +499,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   async keys(query?: KeyInfoQuery): Promise<KeyInfo[]> {
     return this.#keys.list(query)
   }
-  /** What is set for this name otherwise than declared, here or in another process, as far as it is stored. */
+  /** The overrides of this name, made here or in another process, as far as they are stored. */
   overrides(): Overrides {
     return this.#settings.overrides
   }

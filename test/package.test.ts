@@ -136,7 +136,7 @@ test.serial('package: each entry can be imported, and required, by an applicatio
   }
 })
 
-test.serial('package: what is not in exports cannot be reached', async t => {
+test.serial('package: a file that is not in exports cannot be imported', async t => {
   const { code, stderr } = await runNode(['-e', `import('${manifest.name}/dist/lib/queue.js')`], installed.folder)
 
   t.not(code, 0)

@@ -10,7 +10,7 @@ import type { Entry, PutCalled } from './entry.ts'
 import { HistoryBuilder, ruleOf } from './history-builder.ts'
 
 export interface Counterexample {
-  /** What goes wrong. */
+  /** The violation in it. */
   readonly name: string
   /** The origin: a repository and issue, or a document. */
   readonly source: string

@@ -50,7 +50,7 @@ export interface Opened {
   readonly works: boolean
   /** How many bodies may run in all processes together, if it declares a limit. */
   readonly globalWidth?: number
-  /** What it declares for each key. Without it, keys are only labels. */
+  /** Its declaration for each key. Without it, keys are only labels. */
   readonly keys?: KeysPolicy
   /** Attempts of a job without its own setting. */
   readonly attempts?: number

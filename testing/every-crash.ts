@@ -15,7 +15,7 @@ import { Machine } from './simulated/machine.ts'
 import { SimulatedProcess } from './simulated/process.ts'
 import type { Point, Points } from './simulated/thread.ts'
 
-/** What the program gets in place of objects that it would have created. */
+/** The objects that the program uses in place of its own. */
 export interface CrashingProcess<Outside = undefined> {
   /** Replaces its SqliteBacklog. Each process has one of its own, all on the same file. */
   readonly backlog: Backlog

@@ -19,7 +19,7 @@ export interface RemoteBacklogOptions {
   readonly forgetsOneIn?: number | undefined
 }
 
-/** What has happened, for tests that must not pass because nothing did. */
+/** Counters of what happened, so that no test passes because nothing did. */
 export interface RemoteBacklogFacts {
   /** The most exchanges of one session that were in flight together. */
   together: number

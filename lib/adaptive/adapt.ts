@@ -30,7 +30,7 @@ export interface AdaptOptions<Payload = unknown, Result = unknown> {
    * it is stored and holds in all processes.
    */
   key?: string | undefined
-  /** What the end of a run says about the service. By default see {@link classifyByDefault}. */
+  /** The verdict of a run's end on the service. By default see {@link classifyByDefault}. */
   classify?: ((run: ClassifiedRun<Payload, Result>) => Outcome) | undefined
 }
 

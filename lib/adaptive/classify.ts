@@ -1,4 +1,4 @@
-/** What the end of a run says about the service that its handler calls, unless the caller of `adapt` says it. */
+/** Judges the service that a handler calls by the end of a run, unless the caller of `adapt` does. */
 import type { Job } from '../job.ts'
 
 export type Outcome = 'ok' | 'overload' | 'ignore'

@@ -48,7 +48,7 @@ export class Results {
     if (!this.isAwaited(record)) return
     const run = record.run as Run | PastRun | undefined
     if (record.state === 'finished') {
-      // A run that lost its job to another one may have finished too; the fence tells them apart.
+      // A run that lost its job to another one may have finished too; the fence distinguishes them.
       if (run?.fence === record.fence && (run.kind === 'finished' || run.within)) this.resolve(record, run.value)
       else if (record.extras?.resultKept) this.resolve(record, record.extras.value)
       else this.fail(record, new ResultNotKeptError(record.id))

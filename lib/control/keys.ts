@@ -1,7 +1,7 @@
 /**
- * What callers see and set of single keys: `queue.key(name)`, `queue.keys()` and overrides.
+ * The view and the overrides of single keys for callers: `queue.key(name)`, `queue.keys()` and overrides.
  *
- * What is set is shown at once and stored in the backlog, which applies it. Until the reply, it is shown on top of what
+ * An override is shown at once and stored in the backlog, which applies it. Until the reply, it is shown on top of what
  * the backlog last reported.
  */
 import type { BacklogSession, Command, KeyReport } from '../backlog.ts'
@@ -57,7 +57,7 @@ export interface KeysParts {
   readonly commands: Commands
   readonly dispatch: Dispatch
   readonly lifecycle: Lifecycle
-  /** What this queue object declares. */
+  /** The declaration of this queue object. */
   readonly policy: KeysPolicy | undefined
   readonly opening: Opening
   readonly emitter: SafeEmitter<unknown, unknown>
@@ -168,7 +168,7 @@ export class Keys {
 const none: ReadonlyMap<string, KeyOverride> = new Map()
 
 /**
- * One key of a queue. What is set here overrides the queue's `keys` for this key: it is stored, holds in every process
+ * One key of a queue. A setting made here overrides the queue's `keys` for this key: it is stored, holds in every process
  * that shares the name, and stays until it is set to undefined.
  */
 export class Key {

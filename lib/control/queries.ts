@@ -1,4 +1,4 @@
-/** What a queue reports about its jobs, and why a job does not run. Changes nothing. */
+/** Queries about the jobs of a queue, and about why a job does not run. They change nothing. */
 import type { StateCounts, WaitReason } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
@@ -23,7 +23,7 @@ export interface Counts extends Readonly<StateCounts> {
 /** Why a job is not running. */
 export interface Explanation {
   readonly state: JobState
-  /** What holds the job; undefined when it is next, underway, or ended. */
+  /** The limit or delay that holds the job; undefined when it is next, underway, or ended. */
   readonly why:
     | 'paused'
     | 'shared pause'

@@ -2,7 +2,7 @@
  * The settings of a queue that may change while it runs: its width, and what holds for its name in all processes: the
  * rules of its rate, and the global width.
  *
- * What is set for the name is shown at once and stored in the backlog, which applies it. What another process has set is
+ * An override of the name is shown at once and stored in the backlog, which applies it. What another process has set is
  * shown once a reply has reported it.
  */
 import type { Overridable } from '../backlog.ts'
@@ -18,13 +18,13 @@ import { parseRate, type RateRule, sameRules, withLearned } from '../rate/rules.
 import type { Commands } from './commands.ts'
 import type { Opening } from './opening.ts'
 
-/** What is set otherwise than declared, as far as it is stored. */
+/** The overrides, as far as they are stored. */
 export interface Overrides {
   /** The rules in force; undefined if they are those that were declared last. */
   readonly rate: readonly RateRule[] | undefined
   /** The global width in force; undefined if it is the one that was declared last. */
   readonly globalWidth: number | undefined
-  /** What is set for single keys, by key. */
+  /** The overrides of single keys, by key. */
   readonly keys: ReadonlyMap<string, KeyOverride>
 }
 
@@ -51,7 +51,7 @@ export class Settings implements SettingsListener {
   readonly #parts: SettingsParts
   #requestedRules: Requested<readonly RateRule[]> | undefined
   #requestedGlobalWidth: Requested<number> | undefined
-  /** What the events have shown last. */
+  /** The values that the last events have shown. */
   #shownRules: readonly RateRule[]
   #shownGlobalWidth: number
   /** The declaration of this queue has changed a named rule for all, and that was shown. */
@@ -78,7 +78,7 @@ export class Settings implements SettingsListener {
     dispatch.wake()
   }
 
-  // What holds for the name: the value in force, or the one that is about to be.
+  // Settings of the name: the value in force, or the one that is about to be.
 
   get rules(): readonly RateRule[] {
     const { opening, declared } = this.#parts
@@ -137,7 +137,7 @@ export class Settings implements SettingsListener {
       keys: new Map(session?.keys.overrides),
     }
   }
-  /** What was set goes back to what was declared. */
+  /** Removes overrides: the declaration is in force again. */
   async clearOverrides(of: Overridable | undefined): Promise<void> {
     oneOf('clearOverrides', of, overridable)
     this.#refuseStopped('clear overrides')

@@ -38,7 +38,7 @@ export interface ShutdownParts {
   readonly durable: boolean
 }
 
-/** What remains after a stop. */
+/** The jobs that remain after a stop. */
 export interface Remains {
   readonly returned: readonly JobRecord[]
   readonly left: number

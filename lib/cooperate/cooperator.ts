@@ -36,7 +36,7 @@ const maxGroup = 8
 /** The most steps in a slice. With a clock that stands still a slice would otherwise never end. */
 const maxSteps = 1_000_000
 
-/** What a cooperator can iterate. A yielded promise is awaited, and its value is sent back in. */
+/** An iterable that a cooperator can run. A yielded promise is awaited, and its value is sent back in. */
 export type CooperativeIterator<T> =
   | Iterator<unknown, T, unknown>
   | AsyncIterator<unknown, T, unknown>

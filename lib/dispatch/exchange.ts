@@ -1,4 +1,4 @@
-/** The reports of a queue for an exchange, and what it asks for. A refused exchange is sent again with the next one. */
+/** The reports and requests of a queue for one exchange. A refused exchange is sent again with the next one. */
 import type { Exchange, Settlement } from '../backlog.ts'
 
 export class OutgoingExchange implements Exchange {

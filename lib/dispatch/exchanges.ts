@@ -21,7 +21,7 @@ import { Checkpoints } from './checkpoints.ts'
 import { OutgoingExchange } from './exchange.ts'
 import { type DroppedReportsListener, ExchangeSplitter } from './exchange-splitter.ts'
 
-/** What the exchanges report to the loop. */
+/** The loop, as the exchanges notify it. */
 export interface ExchangeListener extends DroppedReportsListener {
   /**
    * The backlog has stored the reports of the exchange; `reply` says which jobs may be launched. Called in the order of
@@ -30,7 +30,7 @@ export interface ExchangeListener extends DroppedReportsListener {
   replied(reply: ExchangeResult, exchange: OutgoingExchange): void
   /** Called after the reply has been handled. */
   exchangeOver(exchange: OutgoingExchange, now: number): void
-  /** No exchange that claims jobs is in flight, and an earlier one asked for fewer than there were free slots. */
+  /** No exchange that claims jobs is in flight, and an earlier one requested fewer jobs than there were free slots. */
   roomUnclaimed(): void
   /** There are more reports than the exchange contained. */
   moreToReport(): void
@@ -74,7 +74,7 @@ export class Exchanges {
   #inFlight = 0
   /** How many jobs the exchanges in flight may claim. */
   #roomInFlight = 0
-  /** An exchange asked for fewer jobs than there were free slots, because others in flight may fill them. */
+  /** An exchange requested fewer jobs than there were free slots, because others in flight may fill them. */
   #roomCutShort = false
   /** Created when an exchange is refused for good. */
   #splitter: ExchangeSplitter | undefined

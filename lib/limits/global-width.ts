@@ -3,7 +3,7 @@
  * has ended counts until it ends.
  *
  * It is the limit of width (width.ts) for the name as a scope. The answer is the same for all jobs of the name, so a
- * claim asks once, how many slots are free, and not for each job.
+ * claim checks once how many slots are free, not for each job.
  *
  * Where several processes want more slots than there are, they take turns. A process may take the slots that it frees
  * itself for a second, because handing each of them over would leave it empty until the other process has noticed. A
@@ -33,9 +33,9 @@ export interface SlotWait {
 export interface SlotPlan {
   /** How many slots the process may take. */
   readonly room: number
-  /** Those for which slots are kept free from now on. */
+  /** Processes for which slots are kept free from now on. */
   readonly keptFor: readonly SlotWait[]
-  /** Those that did not come for the slot that was kept free for them. They no longer wait. */
+  /** Processes that did not come for the slot that was kept free for them. They no longer wait. */
   readonly passedOver: readonly SlotWait[]
   /** When to look again, because slots are kept free for others. */
   readonly nextLookAt: number

@@ -1,7 +1,7 @@
 /**
  * Limits and sharing by key: how users write them, their parsed form, and what is in force for one key.
  *
- * A queue object declares `keys` for its name as a whole. What is set for a single key is an override of it, and stays
+ * A queue object declares `keys` for its name as a whole. A setting of a single key is an override of it, and stays
  * when another declaration replaces the former one.
  */
 import { describe, isArray, numberHint, OptionError } from '../errors.ts'
@@ -32,7 +32,7 @@ export interface KeysPolicy {
   readonly order: 'fair' | 'priority'
 }
 
-/** What is set for a single key. A field that is absent has the value of the policy. */
+/** The override of a single key. A field that is absent has the value of the policy. */
 export interface KeyOverride {
   readonly width?: number | undefined
   readonly rate?: readonly RateRule[] | undefined
@@ -40,7 +40,7 @@ export interface KeyOverride {
   readonly paused?: boolean | undefined
 }
 
-/** What is in force for one key. */
+/** The settings in force for one key. */
 export interface KeySettings {
   readonly width: number
   readonly rate: readonly RateRule[]

@@ -1,5 +1,5 @@
 /**
- * Rules with a name, which all queues of a backlog share that declare them: what a claim asks and notes.
+ * Rules with a name, which all queues of a backlog share that declare them: what a claim checks and notes.
  *
  * Each named rule is a scope of its own: its rate has one rule, and remembers the starts of all its queues. A backlog
  * keeps the rates and the turns; the decisions are here.
@@ -18,7 +18,7 @@ export interface NamedRule {
   readonly turns: RuleTurns
 }
 
-/** A queue, by its number, and which session or process of it asks. */
+/** The queue, by its number, and the session or process of it that requests starts. */
 export type Asker = Pick<RuleWait, 'queue' | 'asker'>
 
 /** The next job that a queue could not start, and how many it would start at most. */

@@ -2,24 +2,24 @@
  * Whose turn it is among the queues that share a named rule.
  *
  * Queues take turns start by start, by the tags of fairness.ts with equal weights. A queue that finds no room waits: it
- * says how many starts it wants, and from when until when it is to be waited for. A queue that asks meanwhile leaves
- * room for the starts that come before its own, and may take what is left. So no queue starves, queues need not ask one
+ * says how many starts it wants, and from when until when it is to be waited for. A queue that requests starts meanwhile leaves
+ * room for the starts that come before its own, and may take what is left. So no queue starves, queues need not request one
  * after the other, and room that nobody waits for is never left unused.
  *
- * A queue is waited for only until shortly after the instant at which it will ask again. One that is late, because its
+ * A queue is waited for only until shortly after the instant at which it will request starts again. A queue that is late, because its
  * process is halted or dead, forfeits its turn and holds nobody up.
  */
 import { clockAfterStart, tagOnArrival } from './fairness.ts'
 import type { Ahead } from './limit.ts'
 
-/** For how long a queue is waited for after the instant at which it was to ask again. */
+/** For how long a queue is waited for after the instant at which it was to request starts again. */
 export const patienceMs = 250
 
-/** One queue that waits for the rule, as one of its sessions has asked. */
+/** One queue that waits for the rule, as one of its sessions has requested it. */
 export interface RuleWait {
   /** The number of the queue. Between equal tags the smaller number is first. */
   readonly queue: number
-  /** The session, or the process, that asked. A queue may have several; its turns are those of the queue. */
+  /** The session, or the process, that requested it. A queue may have several; its turns are those of the queue. */
   readonly asker: string | number
   /** The virtual instant of the queue's next start. */
   tag: number
@@ -40,7 +40,7 @@ export class RuleTurns {
     this.clock = clock
     this.waits = waits
   }
-  /** What comes before the next start of that queue; undefined if nothing does. */
+  /** The starts that come before the next start of that queue; undefined if there are none. */
   ahead(queue: number, now: number): Ahead | undefined {
     if (this.waits.length === 0) return undefined
     const own = this.#tagOf(queue)
@@ -65,7 +65,7 @@ export class RuleTurns {
   started(queue: number, now: number): void {
     const tag = this.#tagOf(queue)
     this.clock = clockAfterStart(this.clock, tag)
-    // A queue that is waited for takes its turns later, each of them. One that is not has missed its turn.
+    // A queue that is waited for takes its turns later, each of them. A queue that is not waited for has missed its turn.
     this.waits = this.waits.filter(wait => wait.queue === queue || now < wait.until)
     for (const wait of this.waits) {
       if (wait.queue === queue) wait.tag = tag + 1

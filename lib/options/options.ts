@@ -47,7 +47,7 @@ export interface KeepOptions {
   most?: number | undefined
 }
 
-/** What happens to a job whose process died while the job ran. */
+/** The fate of a job whose process died while the job ran. */
 export type AfterCrash<Payload, Result> =
   | 'again'
   | 'fail'
@@ -78,7 +78,7 @@ export interface QueueOptions<Payload = unknown, Result = unknown> {
   retry?: number | RetryOptions | undefined
   /** How long an attempt may take; no limit. */
   timeout?: Duration | undefined
-  /** What happens to a job whose process died while it ran; 'again'. Only a durable backlog outlives a crash. */
+  /** The fate of a job whose process died while it ran; 'again'. Only a durable backlog outlives a crash. */
   afterCrash?: AfterCrash<Payload, Result> | undefined
   /** After this number of proven crashes a job fails with PoisonError; in the last of them it ran alone; 3. */
   crashLimit?: number | undefined
@@ -320,11 +320,11 @@ export function checkWhole(option: string, value: unknown, least: number): numbe
   )
 }
 
-/** Ended jobs in a memory backlog cost memory that nobody asked for, so they are bounded there. */
+/** Ended jobs in a memory backlog cost memory that nobody requested, so they are bounded there. */
 const keepInMemory = { failed: '1h', cancelled: '1h', ids: '1h', most: 10_000 } as const
 const keepInDurable = { failed: '14d', cancelled: '1d', ids: '7d', most: Infinity } as const
 
-/** What a durable backlog keeps of a name if no option says otherwise. */
+/** The default of `keep` in a durable backlog. */
 export function defaultDurableKeep(): KeepPolicy {
   return parseKeep(undefined, true)
 }

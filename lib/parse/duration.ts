@@ -1,5 +1,5 @@
 /**
- * Durations and instants as users write them, and how the two are told apart.
+ * Durations and instants as users write them, and how the two are distinguished.
  *
  * A duration says how long: milliseconds as a number, or one number with one unit. An instant says when: milliseconds
  * since the epoch, or a Date. Both are numbers, so one is easily passed for the other, and the job would then wait
@@ -32,7 +32,7 @@ const maxMs = 36_525 * 86_400_000
 /**
  * A number from here on is an instant, not a duration: as a duration it would be 31 years, and as an instant it is in
  * September 2001, so every instant that a program takes from its clock is above it. An instant in seconds cannot be
- * told from a duration: it looks like 20 days, which a job may well wait.
+ * distinguished from a duration: it looks like 20 days, which a job may well wait.
  */
 const minInstantMs = 1e12
 

@@ -1,4 +1,4 @@
-/** Digests of payloads, which tell a repeated put of an id from a conflicting one. */
+/** Digests of payloads, which distinguish a repeated put of an id from a conflicting one. */
 import { createHash } from 'node:crypto'
 import { types } from 'node:util'
 import { describeError, PayloadError } from '../errors.ts'

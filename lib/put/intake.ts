@@ -37,7 +37,7 @@ import {
 } from './requests.ts'
 import { Withdrawals } from './withdrawals.ts'
 
-/** What the intake reports of the jobs that were put. */
+/** The listener to which the intake reports accepted and refused puts. */
 export interface PutListener extends OverflowListener {
   /** A job that was put by `takeOne` was accepted, or existed already. */
   accepted(record: JobRecord, known: JobRecord | undefined): void
@@ -315,7 +315,7 @@ export class Intake implements PutReplies {
     else entry.refused(error)
   }
 
-  // What is on its way.
+  // Batches in flight.
 
   /** Resolves when nothing that can be sent is on its way. */
   async drained(): Promise<void> {

@@ -114,7 +114,7 @@ export class Overflow {
     this.#waiting.push(entry)
     this.#allowWithdrawal(entry)
   }
-  /** The signals of its jobs may withdraw the put. One that aborted while the put was on its way could not. */
+  /** The signals of its jobs may withdraw the put. A signal that aborted while the put was in flight could not. */
   #allowWithdrawal(entry: WaitingEntry): void {
     const signalled = recordsOf([entry]).filter(record => record.live?.signal)
     for (const record of signalled) this.#withdrawals.allow(record, entry)

@@ -6,7 +6,7 @@
  * rule goes back to what it had before. docs/design/rate.md explains the choice.
  */
 
-/** What a rule has learned, as plain data for JSON. */
+/** The jitter that a rule has learned, as data for JSON. */
 export interface Learned {
   readonly jitterMs: number
   /** The last jitter with which nothing was refused for long. */
@@ -34,7 +34,7 @@ export function unlearned(jitterMs: number): Learned {
 }
 
 /**
- * What a refusal teaches; undefined: nothing. `differMs`: two requests have differed by more than that, which is at
+ * The jitter learned from a refusal; undefined: nothing. `differMs`: two requests have differed by more than that, which is at
  * least the present jitter, unless the refusal has another cause.
  */
 export function afterRefusal(learned: Learned, differMs: number, perMs: number, now: number): Learned | undefined {
@@ -46,7 +46,7 @@ export function afterRefusal(learned: Learned, differMs: number, perMs: number, 
   return { jitterMs: longerMs, provenMs, quiet: 0, quietAt: now }
 }
 
-/** What another full window without a refusal teaches; undefined: nothing. */
+/** The jitter learned from another full window without a refusal; undefined: nothing. */
 export function afterQuietWindow(learned: Learned, perMs: number, now: number): Learned | undefined {
   const { jitterMs, quiet } = learned
   if (jitterMs === 0 && quiet >= 0) return undefined

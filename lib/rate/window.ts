@@ -3,7 +3,7 @@ import { afterQuietWindow, afterRefusal, type Learned, unlearned } from './jitte
 import { type Cost, learns, type RateRule, windowMs } from './rules.ts'
 import { amountOf, firstCost, type StartLog } from './start-log.ts'
 
-/** What a window must know besides the log, as plain data for JSON. Null means never. */
+/** The state of a window besides the log, as data for JSON. Null means never. */
 export interface WindowMarks {
   /** The instant up to which the window has passed. */
   readonly passedAt: number | null
@@ -139,7 +139,7 @@ export class Window {
     if (this.#replayed === grant) this.#replayed = 0
   }
 
-  /** What the rule learns from a refusal of this start by the far end; undefined: nothing. */
+  /** The jitter that the rule learns from a refusal of this start by the far end; undefined: nothing. */
   learnedFromRefusal(grant: number, now: number): Learned | undefined {
     if (!this.learned) return undefined
     const first = this.#firstBeside(grant)
@@ -149,7 +149,7 @@ export class Window {
     const differMs = Math.max(this.#log.at(grant) - this.#log.at(first) - rule.perMs, learned.jitterMs)
     return afterRefusal(learned, differMs, rule.perMs, now)
   }
-  /** What it learns when a start of that cost has been granted; undefined: nothing. */
+  /** The jitter that the rule learns when a start of that cost has been granted; undefined: nothing. */
   learnedFromGrant(cost: Cost | undefined, now: number): Learned | undefined {
     const { learned, rule } = this
     if (!learned) return undefined

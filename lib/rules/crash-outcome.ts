@@ -1,5 +1,5 @@
 /**
- * What becomes of a job whose process died while the job was underway, or whose process gave it up.
+ * Decides the fate of a job whose process died while the job was underway, or whose process gave it up.
  *
  * | condition, first match wins                                           | outcome         |
  * | --------------------------------------------------------------------- | --------------- |

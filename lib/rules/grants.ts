@@ -1,4 +1,4 @@
-/** What a claim has charged for a job, as one value that the queue hands back. */
+/** The charge of a claim for a job, as one value that the queue hands back. */
 import type { FurtherStart, Grant } from '../backlog.ts'
 
 const none: readonly FurtherStart[] = []

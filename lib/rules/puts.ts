@@ -10,7 +10,7 @@ export function refuseOtherPayload(id: string, fingerprint: string, stored: stri
   if (typeof stored === 'string' && stored !== fingerprint) throw new IdConflictError(id)
 }
 
-/** What a backlog knows of a given id. */
+/** The state of a given id in a backlog. */
 export interface IdLookup<Known> {
   /** An earlier job of the same put. */
   inPut(id: string): Known | undefined

@@ -20,7 +20,7 @@ export interface RuleState {
   declared: Declared
 }
 
-/** What is declared for a named rule, and what is set for it. */
+/** The declaration of a named rule, and its override. */
 export interface NamedSettings {
   readonly declared: RateRule | undefined
   readonly set: RateRule | undefined
@@ -67,7 +67,7 @@ export function setRules(state: RuleState, book: NamedRuleBook, rules: Rules): v
   }
   state.rules = rules
 }
-/** What was set is cleared: what was declared is in force again. */
+/** Removes the override: the declaration is in force again. */
 export function clearRules(state: RuleState, book: NamedRuleBook): void {
   const declared = rulesOf(state.declared)
   for (const { name } of named([...state.rules, ...declared])) {
@@ -101,7 +101,7 @@ export function rulesInForce(rules: Rules, book: NamedRuleBook): Rules {
 export function isRateSet({ rules, declared }: Readonly<RuleState>, book: NamedRuleBook): boolean {
   const now = rulesInForce(rules, book)
   const text = declared ?? '[]'
-  // Most queues have no rules, or none with a name, and then the texts tell.
+  // Most queues have no rules, or none with a name, and then comparing the texts is enough.
   if (now.length === 0 && text === '[]') return false
   if (now === rules && !text.includes('"name"')) return textOf(now) !== text
   return textOf(now) !== textOf(resolved(rulesOf(declared), name => book.settings(name)?.declared))
@@ -112,7 +112,7 @@ export function rulesAsLearned(rules: Rules, own: Rules, book: NamedRuleBook): R
   let next = 0
   return Object.freeze(rules.flatMap(rule => (rule.name === undefined ? own[next++] : book.rule(rule.name)) ?? []))
 }
-/** What a rule has learned is no part of its declaration. */
+/** The learned jitter of a rule is no part of its declaration. */
 function textOf(rules: Rules): string {
   return JSON.stringify(withoutLearned(rules))
 }

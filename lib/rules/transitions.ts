@@ -73,7 +73,7 @@ export function goBack({ record, kind, error, waitMs }: Settlement, now: number)
 }
 
 /**
- * What the command `retry` resets of a failed or cancelled job: attempts and crashes count anew, and its error is gone.
+ * The fields of a failed or cancelled job that the command `retry` resets: attempts and crashes count anew, and its error is gone.
  * The job may start at once, whatever it waited for before. It keeps its order of put, its priority, its fence and its
  * checkpoint.
  */

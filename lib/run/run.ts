@@ -447,7 +447,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     const signal = this.record.live?.signal
     return signal?.aborted === true && this.cancel(cancelledBy(signal))
   }
-  /** Cancels the job at once, and asks its body to end. */
+  /** Cancels the job at once, and aborts the signal of its body. */
   cancel(reason: unknown): boolean {
     if (this.settled) return false
     const error = reason instanceof CancelledError ? reason : new CancelledError(reason)
@@ -456,7 +456,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.abort(error)
     return true
   }
-  /** The job went to another run: nothing that this run reports counts any more, and its body is asked to end. */
+  /** The job went to another run: nothing that this run reports counts any more, and the signal of its body aborts. */
   lose(error: unknown): void {
     if (this.open) this.#become(lost)
     this.abort(error)

@@ -19,7 +19,7 @@ import { describe, OptionError } from '../errors.ts'
 import { optionsOf } from '../parse/option-names.ts'
 import { httpDateMs } from './after-value.ts'
 
-/** What a server says about the limit that it has reached. */
+/** The limit that a server has reached, as its headers state it. */
 export interface ServerLimit {
   /** How long to wait, in milliseconds. */
   readonly afterMs: number
@@ -36,7 +36,7 @@ export type HeadersLike =
   | Readonly<Record<string, string | number | readonly string[] | undefined>>
 
 /**
- * How long to wait according to the headers of a response, with the limit that is used up; undefined if they ask for no
+ * How long to wait according to the headers of a response, with the limit that is used up; undefined if they request no
  * wait. Give it to `Throttled`: `throw new Throttled(retryAfter(response)?.afterMs)`.
  *
  * @param source A Response, or headers: a Headers object, a plain object, or the `rawHeaders` of Node.js.
@@ -75,7 +75,7 @@ interface Limit {
   resetMs?: number | undefined
 }
 
-/** Of the limits that are used up, the one that takes longest. One that does not say what is left counts as used up. */
+/** Of the limits that are used up, the one that takes longest. A limit without a remainder counts as used up. */
 function longestWait(limits: Iterable<Limit>): Limit | undefined {
   let longest: Limit | undefined
   for (const limit of limits) {
@@ -168,7 +168,7 @@ function itemsOf(list: string): readonly string[] {
   return (list.match(/(?:"(?:[^"\\]|\\.)*"|[^",])+/g) ?? []).map(item => item.trim())
 }
 
-/** The longest wait that counts as one: 100 years. Whatever asks for more is garbage. */
+/** The longest wait that counts as one: 100 years. A longer one is garbage. */
 const longestMs = 36_525 * 86_400_000
 /** From here on a number is an instant in seconds, and from `fromMs` on in milliseconds. */
 const fromSeconds = 1e9

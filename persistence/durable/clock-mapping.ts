@@ -45,7 +45,7 @@ export class StoreClock {
     const { errorMs } = this.#mapping
     return this.#mapping.toStore(at) + errorMs
   }
-  /** When requests start to carry that instant or a later one: used for when to ask again. */
+  /** When requests start to carry that instant or a later one: used for the next look. */
   fromEarliest(at: number): number {
     const { errorMs } = this.#mapping
     return this.#mapping.fromStore(at + errorMs)

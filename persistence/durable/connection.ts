@@ -2,7 +2,7 @@
 import type { ClockMapping } from './clock-mapping.ts'
 import type { NumberedReply, NumberedRequest } from './store.ts'
 
-/** What a connection reports to its link. It never calls these from within a call of the link. */
+/** The link, as its connection notifies it. A connection never calls these from within a call of the link. */
 export interface ConnectionEvents {
   /** The store accepts requests, for the first time or again after `lost`. */
   opened(): void

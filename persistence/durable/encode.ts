@@ -155,7 +155,7 @@ type ReportColumns = Pick<
   ExchangeRequest,
   'launched' | 'furtherLaunched' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'
 >
-/** What an exchange reports besides endings. */
+/** The reports of an exchange besides endings. */
 export function reportColumns(exchange: Exchange, storeClock: StoreClock): ReportColumns {
   const { launched, launchReports, spent, checkpoints, endedBodies } = exchange
   const starts: number[] = []

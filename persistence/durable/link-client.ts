@@ -2,7 +2,7 @@
 import type { StateCounts } from '../../lib/backlog.ts'
 import type { AttachReply, AttachRequest } from './store.ts'
 
-/** What a link needs from each queue object that uses it. */
+/** A queue object, as the link uses it. */
 export interface LinkClient {
   readonly name: string
   readonly works: boolean

@@ -196,7 +196,7 @@ export class LocalConnection implements Connection {
       this.#notDone(error)
     }
   }
-  /** Work that no request asked for is repeated until it succeeds. */
+  /** Work that belongs to no request is repeated until it succeeds. */
   #notDone(error: unknown): void {
     if (error instanceof AnswerLostError) return this.#lost(error)
     if (error instanceof StoreBusyError) return this.#later(this.#busyMs())

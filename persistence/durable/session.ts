@@ -56,7 +56,7 @@ import type {
 
 const none: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
-/** What a backlog adds to its sessions. */
+/** The parts of a session that its backlog provides. */
 export interface SessionMeans {
   finishWithin?(
     transaction: unknown,

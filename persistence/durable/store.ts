@@ -88,26 +88,26 @@ export interface AttachRequest {
   readonly now: number
   readonly wall: number
 }
-/** What holds for a name in all processes, besides its keys and a pause. */
+/** The settings of a name in all processes, besides its keys and a pause. */
 export interface SettingsNow {
   readonly rules: readonly RateRule[]
   /** Absent: no limit. */
   readonly globalWidth?: number
-  /** What is set otherwise than declared. Absent: nothing. */
+  /** The overrides. Absent: none. */
   readonly overridden?: Overridden
 }
 
 export interface AttachReply extends SettingsNow {
   /** The number of the name in this store, which other requests carry as `queue`. 0 if the name does not exist. */
   readonly queue: number
-  /** What the names of the declared rules stood for before, if the declaration has changed it for all queues. */
+  /** The former rules of the declared names, if the declaration has changed them for all queues. */
   readonly replaced?: readonly RateRule[]
   readonly counts: StateCounts
   readonly sharedPaused: boolean
   readonly keys?: KeysNow
 }
 
-/** What is declared for all keys, and what is set for single ones. */
+/** The declaration for all keys, and the overrides of single ones. */
 export interface KeysNow {
   /** Grows with each change; 0: nothing was ever declared or set. */
   readonly version: number
@@ -120,7 +120,7 @@ export interface PutRequest {
   readonly queue: number
   /** Grows over all puts of this process, whatever their queues. */
   readonly number: number
-  /** All puts up to this number are answered: nobody will ask for their replies. */
+  /** All puts up to this number are answered: nobody will request their replies again. */
   readonly acknowledged: number
   readonly now: number
   readonly wall: number
@@ -383,7 +383,7 @@ export interface WireError {
 export const maxReports = 10_000
 
 /**
- * What a database must do for `persistence/durable/` to make a backlog of it. One object serves one process: it
+ * The duties of a database of which `persistence/durable/` makes a backlog. One object serves one process: it
  * registers a worker, by whose token other processes find out what is left behind when this one dies.
  *
  * **Order.** Transactions are requested one at a time, and each sees the effects of all before it.
@@ -402,7 +402,7 @@ export const maxReports = 10_000
  * - An `exchange` whose number is not above the last one executed for its queue is not executed again. The reply is the same
  *   as the first time: the jobs that it claimed and this worker still holds, and the same notices. Counts, rules and
  *   the next look are present ones. The reply is kept until a later exchange acknowledges it (`acknowledged`).
- * - `attach` and `detach` change nothing the second time. A worker that attaches a queue again is asked again for the
+ * - `attach` and `detach` change nothing the second time. A worker that attaches a queue again receives again the requests for the
  *   verdicts that were pending.
  * - A `put` comes again only if it was not committed. To find that out, `replay` returns the reply to a put of this
  *   process that was committed. The reply is kept until a later put acknowledges it, and for at least a minute after

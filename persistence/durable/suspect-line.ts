@@ -70,7 +70,7 @@ export interface SuspectPlan {
   /** The next look because of a suspect that holds up waiting jobs. */
   readonly nextLookAt: number
 }
-/** What a queue of this process would start if the process were free for it. */
+/** The jobs that a queue of this process would start if the process were free for it. */
 interface Waiting extends Candidates {
   /** Since when this process keeps itself idle for it. */
   yieldedAt: number | undefined
@@ -99,7 +99,7 @@ export function precedence({ crashes, since }: Standing, now: number): 'first' |
 }
 
 export class SuspectLine {
-  /** What waits in the queues of this process, as of the last exchange of each. */
+  /** The suspects that wait in the queues of this process, as of the last exchange of each. */
   readonly #waiting = new Map<number, Waiting>()
   #crowdedUntil = -Infinity
   #wakes = false

@@ -85,7 +85,7 @@ interface QueueEntry {
 
 class MemorySession implements BacklogSession {
   readonly declaration: SessionOptions
-  /** What the names of the declared rules stood for before, if the declaration has changed it. */
+  /** The former rules of the declared names, if the declaration has changed them. */
   readonly replaced: readonly RateRule[] | undefined
   readonly #queue: MemoryQueue
   readonly #sessions: Set<MemorySession>

@@ -62,7 +62,7 @@ export class MemoryQueue {
   ready: Ready | ReadyByKey = new Ready()
   /** The same, while keys are limited or share. */
   keys: ReadyByKey | undefined
-  /** What is declared for all keys, and what is set for single ones. */
+  /** The declaration for all keys, and the overrides of single ones. */
   keysPolicy: KeysPolicy | undefined
   readonly keyOverrides: Map<string, KeyOverride> = new Map()
   readonly ruleSet: QueueRules
@@ -506,7 +506,7 @@ export class MemoryQueue {
     }
     counts.pending -= claimed.length
     counts.underway += claimed.length
-    // A queue that may launch and has no room at present has asked for it already, and still waits.
+    // A queue that may launch and has no room at present has requested its starts already, and still waits.
     if (isShared && (room > 0 || !mayLaunch || sharedPaused || this.clearing)) {
       ruleSet.claimed(claimed.length > 0, demand, now)
     }

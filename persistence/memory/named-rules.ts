@@ -10,7 +10,7 @@ export interface RuleUser {
   readonly number: number
   /** Another rule is in force under one of its names. */
   rulesChanged(): void
-  /** It may start a job earlier than it was told. */
+  /** It may start a job earlier than its last reply said. */
   wake(): void
 }
 

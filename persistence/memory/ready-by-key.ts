@@ -174,7 +174,7 @@ export class ReadyByKey {
   get nextLook(): number {
     return this.#alarms.first?.tag ?? Infinity
   }
-  /** What holds up the key that may start a job first, if a rule or a hold does. */
+  /** The rule or hold that holds up the key that may start a job first, if there is one. */
   blocked(): (Refusal & { readonly key: string }) | undefined {
     const entry = this.#alarms.first?.entry
     return entry?.refusal && { ...entry.refusal, key: entry.key }

@@ -16,7 +16,7 @@ import { host } from './thread/thread-host.ts'
 
 export interface SqliteBacklogOptions {
   /**
-   * What an accepted job survives: with `'power'` (the default) the end of the process and a loss of power, with
+   * The failures that an accepted job survives: with `'power'` (the default) the end of the process and a loss of power, with
    * `'process'` only the end of the process.
    */
   readonly durability?: Durability | undefined

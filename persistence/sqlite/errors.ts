@@ -89,7 +89,7 @@ export class BacklogGoneError extends DispatchError {
   static override readonly name: string = 'BacklogGoneError'
   readonly code = 'BACKLOG_GONE'
   readonly path: string
-  /** What is at the path now. */
+  /** The state of the path now. */
   readonly found: 'nothing' | 'another file'
   constructor(path: string, found: 'nothing' | 'another file') {
     const what = found === 'nothing' ? 'deleted or moved' : 'replaced by another file'

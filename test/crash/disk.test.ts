@@ -29,7 +29,7 @@ function hasDisks(): boolean {
 }
 
 if (hasDisks()) {
-  test('F15: on a full disk puts are refused whole, a process may be killed, and with room again all that was accepted runs', async t => {
+  test('F15: on a full disk puts are refused whole, a process may be killed, and every accepted job runs once there is room again', async t => {
     const program = fileURLToPath(new URL('../support/full-disk.js', import.meta.url))
     const { code, stdout, output } = await run(
       'unshare',

@@ -58,7 +58,7 @@ async function workOff(c: WorkerPool): Promise<string[]> {
   return ran
 }
 
-test('F2: what durability asks for is in force: each commit on the disk for power, in the log for process', t => {
+test('F2: the durability that was chosen is in force: each commit on the disk for power, in the log for process', t => {
   const { path } = workerPool()
   ;new (loadSqlite())(path).close()
   for (const [durability, level] of [
@@ -98,7 +98,7 @@ async function late(): Promise<{ c: WorkerPool; workers: WorkerProcess[] }> {
   return { c, workers: [slow, other] }
 }
 
-test('F10: a loop that was silent for too long loses its jobs, and neither its ending nor that of another is told by it', async t => {
+test('F10: a loop that was silent for too long loses its jobs, and emits no ending of them, its own or another', async t => {
   const { c, workers } = await late()
   await workers[0]?.ask('idle')
 

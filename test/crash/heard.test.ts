@@ -59,7 +59,7 @@ test('a living worker emits the endings, whichever process noticed the death', a
   t.deepEqual(c.checkFile(), [])
 })
 
-test('who put a job and waits for its result learns that it failed, though no worker is left', async t => {
+test('a caller that awaits a result gets the failure of its job, though no worker is left', async t => {
   const c = workerPool()
   const web = c.start({ who: 'web' })
   await web.reported('ready')

@@ -65,7 +65,7 @@ test('a process that comes after the file was removed waits until the owner has 
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a stopped process whose file was removed keeps its jobs before all that saw it live, and when it goes on makes it anew', async t => {
+test('a suspended process whose file was removed keeps its jobs from processes that saw it alive, and creates the file again when it continues', async t => {
   const c = await filledFile([0])
   const a = c.start({ who: 'a', body: 'hang', crashLimit: 100 })
   await a.reported('start')
@@ -126,7 +126,7 @@ test('a worker that was taken for dead while it stood still registers again, and
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a copy of a file that is in use is another file: what was underway in the original runs at once in it', async t => {
+test('a copy of a file in use is another file: jobs underway in the original run at once in the copy', async t => {
   const from = await filledFile([0])
   const a = from.start({ who: 'a', body: 'hang', crashLimit: 100 })
   await a.reported('start')

@@ -159,7 +159,7 @@ test('SIGKILL at each statement of a recovery: the next one takes over whatever 
   t.log(`${tried} statements tried`)
 })
 
-test('SIGKILL with a job underway: `recovered` is heard by the next process', async t => {
+test('SIGKILL with a job underway: the next process emits `recovered`', async t => {
   const c = await filledFile([0, 1])
   t.true(await killed(c, { at: 'start' }))
 

@@ -17,7 +17,7 @@ async function stopAll(worker: WorkerProcess): Promise<void> {
   await worker.release()
 }
 
-test('a process that dies hands its jobs to one that lives, which hears `recovered` first', async t => {
+test('jobs of a dead process go to a living one, which emits `recovered` first', async t => {
   const c = await filledFile([0, 1])
   const dying = c.start({ who: 'dying', body: 'deaf', width: 2 })
   await dying.reported('start', 2)
@@ -139,7 +139,7 @@ test('afterCrash: a job whose queue starts late is reported as recovered once', 
   t.deepEqual(recovered, ['job-0'])
 })
 
-test('afterCrash: a stop while somebody is asked closes the file, and leaves the question to the next', async t => {
+test('afterCrash: a stop during the call closes the file, and the next queue gives the verdict', async t => {
   const c = await filledFile([0])
   const dying = c.start({ body: 'deaf', afterCrash: 'ask: again' })
   await dying.reported('start')
@@ -168,7 +168,7 @@ test('afterCrash: a stop while somebody is asked closes the file, and leaves the
   t.deepEqual(c.checkFile(), [])
 })
 
-test('afterCrash: who dies while asking leaves the question to the next, and the job has not crashed twice', async t => {
+test('afterCrash: if the process dies during the call, the next one gives the verdict, and the job has not crashed twice', async t => {
   const c = await filledFile([0])
   const parts = { body: 'end', crashLimit: 2, keep: { finished: '1d' } } as const
   const dying = c.start({ ...parts, body: 'deaf', afterCrash: 'ask: again' })

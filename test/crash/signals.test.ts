@@ -48,7 +48,7 @@ test('F4: SIGTERM: a body that goes on is cut short when the grace is over, its 
   next.kill()
 })
 
-test('SIGTERM: a body that hears nothing is abandoned, and runs elsewhere only when its process is gone', async t => {
+test('SIGTERM: a body that ignores its signal is abandoned, and its job runs elsewhere only when its process is gone', async t => {
   const c = await filledFile([0])
   const stops = c.start({ who: 'stops', body: 'deaf', grace: 0 })
   await stops.reported('start')

@@ -37,7 +37,7 @@ function theirs(t) {
 const both = (old, mine) => Promise.all([old, mine])
 
 if (port) {
-  test('bullmq: both examples of its guide run, and tell the same', async t => {
+  test('bullmq: both examples of its guide run, and report the same', async t => {
     const page = pageOf('bullmq')
     const example = blockOf(page, 'js')
     t.true(example.includes("host: 'localhost', port: 6379"))

@@ -55,7 +55,7 @@ if (port) {
     return boss.work(name, { ...soon, ...options }, ([job]) => body(job.data, job))
   }
 
-  test.serial('pg-boss: both examples of its guide run, and tell the same', async t => {
+  test.serial('pg-boss: both examples of its guide run, and report the same', async t => {
     const page = pageOf('pg-boss')
     const example = blockOf(page, 'js')
     t.true(example.includes('postgres://localhost/app'))

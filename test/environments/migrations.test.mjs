@@ -255,7 +255,7 @@ for (const [name, start] of [
   })
 }
 
-test('p-queue: what clear takes out stays open for ever there, and rejects here', async t => {
+test('p-queue: promises of cleared jobs never settle there, and reject here', async t => {
   const old = new PQueue({ concurrency: 1, autoStart: false })
   const queue = queueOfFunctions({ paused: true })
   const [theirs, mine] = [old.add(async () => 1), queue.run(async () => 1)]

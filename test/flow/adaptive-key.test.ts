@@ -103,7 +103,7 @@ test('adaptive: the queue and any number of keys are adapted at once, each by on
   t.is(queue.key('a').width, 2)
 })
 
-test('adaptive: what is set for the key by hand goes on from there, and a width out of bounds suspends it', async t => {
+test('adaptive: the controller continues from a width set for the key by hand, and a width out of bounds suspends it', async t => {
   const { queue, running, start, endAll } = await scriptedQueue(2)
   const key = queue.key('a')
   const adaptation = adapt(queue, { key: 'a', max: 10 })

@@ -250,7 +250,7 @@ test('adaptive: a classify that throws, or answers something else, is reported, 
   await end()
 })
 
-test('adaptive: what is wrong is refused with the name of the option', async t => {
+test('adaptive: a wrong option is refused by its name', async t => {
   const queue = new DispatchQueue(async () => {})
   const wrong: readonly [unknown, RegExp][] = [
     [{}, /^adapt\.max must be a whole number of 1 or more, got undefined/],
@@ -270,7 +270,7 @@ test('adaptive: what is wrong is refused with the name of the option', async t =
   await queue.stop()
 })
 
-test('adaptive: what is no queue is refused by name, a revoked proxy too', t => {
+test('adaptive: a value that is no queue is refused by name, a revoked proxy too', t => {
   const { proxy, revoke } = Proxy.revocable({}, {})
   revoke()
 

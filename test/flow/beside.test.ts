@@ -136,7 +136,7 @@ for (const [named, backlog] of backlogs) {
   })
 }
 
-test('beside: crashes are reported to the working queue object, which alone can be asked for verdicts', async t => {
+test('beside: crashes are reported to the working queue object, which alone can give verdicts', async t => {
   const c = workerPool()
   const dying = c.start({ who: 'dying', body: 'hang', puts: 1 })
   await dying.reported('underway')

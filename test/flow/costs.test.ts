@@ -225,7 +225,7 @@ test('rules: a job that one of them refuses is charged to none', async t => {
   t.deepEqual(running(), ['a', 'c', 'b'])
 })
 
-test('rules: what the rule of a key refuses is not charged to the queue, and the reverse', async t => {
+test('rules: a job that the rule of a key refuses is not charged to the queue, and the reverse', async t => {
   const { queue, running, resume, clock } = parts({ rate: tokens(10), keys: { rate: tokens(6) } })
   const put = (payload: string, cost: number) =>
     queue.put(payload, { key: payload[0] as string, cost: { tokens: cost } })
@@ -294,7 +294,7 @@ test('heavy: when another job becomes the next of its key, it starts at once if 
   t.is(running().length, 7)
 })
 
-test('heavy: what a heavy job waits for is heard and shown, with its instant', async t => {
+test('heavy: `limited` and `explain` name the rule that a heavy job waits for, with its instant', async t => {
   const { queue, resume, clock } = parts({ keys: { rate: tokens(10) } })
   const limited: unknown[] = []
   queue.on('limited', ({ key, rule, until }) => limited.push([key, rule?.unit, until > clock.wall()]))

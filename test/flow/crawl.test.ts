@@ -26,7 +26,7 @@ function rows(table: string): Record<string, string[]> {
   return Object.fromEntries(found.map(([name, row]) => [name, row.split(/ {2,}/)]))
 }
 
-test('crawl: each host has served all its pages, each once, and has never been asked too fast', async t => {
+test('crawl: each host has served all its pages, each once, and received no requests above its rate', async t => {
   const run = start('crawl', join(temporaryFolder(t), 'crawl.db'), '--input', tree(t, 5, 20))
 
   const { code, table, output } = await run.end()

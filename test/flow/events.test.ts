@@ -176,7 +176,7 @@ test.serial('errors without a listener become one warning a minute', async t => 
   t.true(warnings[2]?.includes('3 more unhandled errors'), warnings[2])
 })
 
-test.serial('failures without a listener become a warning, unless somebody asked for the result', async t => {
+test.serial('failures without a listener become a warning, unless a caller requested the result', async t => {
   const clock = new VirtualClock()
   const warnings: string[] = []
   const hear = (warning: Error): void => void warnings.push(warning.message)

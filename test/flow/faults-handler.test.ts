@@ -185,7 +185,7 @@ for (const late of ['finish', 'fail'] as const) {
   })
 }
 
-test('F36: a thenable is asked once, and one that throws when asked fails its job', async t => {
+test('F36: `then` of a thenable is called once, and one that throws fails its job', async t => {
   const clock = new VirtualClock()
   let asked = 0
   const queue = new DispatchQueue<string, string>(

@@ -382,7 +382,7 @@ test('F46: many runs under one id share one run and its result, or its failure',
   ])
 })
 
-test('F46: the job of a run has a result for others too, to whom an event or get gives it', async t => {
+test('F46: the job of a run also has a result for callers who get it from an event or from get', async t => {
   const { clock, handler, queue } = parts()
   const heard: unknown[] = []
   queue.on('underway', job => heard.push(job.result))

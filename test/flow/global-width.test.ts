@@ -137,7 +137,7 @@ test('globalWidth: explain names it, and only for jobs that are due', async t =>
   t.is(await why(second), undefined)
 })
 
-test('globalWidth: its event tells each change once, also one that was made elsewhere, and width hears nothing', async t => {
+test('globalWidth: its event reports each change once, also one made elsewhere, and `width` is not emitted', async t => {
   const all = await two({ globalWidth: 3 })
   const heard: unknown[] = []
   all.queue.on('globalWidth', (...args) => heard.push(args))
@@ -163,7 +163,7 @@ test('globalWidth: its event tells each change once, also one that was made else
   t.is(all.queue.globalWidth, 4)
 })
 
-test('rate: its event tells a change that was made elsewhere', async t => {
+test('rate: its event reports a change made elsewhere', async t => {
   const all = await two({ rate: { limit: 3, per: '1s' } })
   const heard: unknown[] = []
   all.queue.on('rate', ([now], [before]) => heard.push([now?.limit, before?.limit]))
@@ -231,7 +231,7 @@ test('globalWidth: an override stays when the same is declared again, and gives 
   t.is(other.queue.overrides().globalWidth, undefined)
 })
 
-test('globalWidth: a queue hears at its opening that another one than it declares is in force', async t => {
+test('globalWidth: a queue that opens emits the event if another value than its own is in force', async t => {
   const { queue, far, clock, backlog } = await two({ globalWidth: 3 })
   far.globalWidth = 5
   await clock.settle()
@@ -246,7 +246,7 @@ test('globalWidth: a queue hears at its opening that another one than it declare
   t.deepEqual([next.globalWidth, heard], [5, [[5, 3]]])
 })
 
-test('overrides: what is set otherwise than declared, and nothing else', async t => {
+test('overrides: it lists settings that differ from their declaration, and nothing else', async t => {
   const { queue, clock, far } = await two({ rate: { limit: 1, per: '1s' }, globalWidth: 3, keys: { width: 2 } })
   t.deepEqual(queue.overrides(), { rate: undefined, globalWidth: undefined, keys: new Map() })
 
@@ -323,7 +323,7 @@ test('clearOverrides: without a declaration there is no rate and no global width
 
 // Bad input.
 
-test('globalWidth: what it cannot be is refused by name, and changes nothing', async t => {
+test('globalWidth: a wrong value is refused by name, and changes nothing', async t => {
   for (const bad of [-1, 1.5, Number.NaN, '3', null, 2 ** 60, {}, true]) {
     const options = { globalWidth: bad } as QueueOptions<string, string>
     const error = t.throws(() => new DispatchQueue<string, string>(scripted(), options), { instanceOf: OptionError })

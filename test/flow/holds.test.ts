@@ -44,7 +44,7 @@ for (const [place, options] of Object.entries(places)) {
   })
 }
 
-test('hold: where keys share, that of a key is heard with its name', async t => {
+test('hold: where keys share, `limited` reports the hold of a key with its name', async t => {
   const { limited, until } = await held('acme', { keys: {} })
 
   t.deepEqual(limited, [{ rule: undefined, key: 'acme', until }])

@@ -94,7 +94,7 @@ test('learn: the rate of a key learns too', async t => {
   t.deepEqual([why, found?.jitterMs], ['rate', 10])
 })
 
-test('learn: whoever opens the name next goes on with what was learned', async t => {
+test('learn: the next queue that opens the name continues with the learned jitter', async t => {
   const { clock, backlog, queue, handler } = await refusedOnce()
   handler.underway[0]?.fail(new Throttled(1))
   await clock.advance(1)

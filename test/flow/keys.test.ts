@@ -287,7 +287,7 @@ test('keys: jobs that a hold keeps back start after it, also if a key is limited
 
 // A single key.
 
-test('queue.key: what is set reads at once, overrides the default, and goes back to it', async t => {
+test('queue.key: an override reads at once, replaces the default, and can be removed', async t => {
   const all = parts({ width: 99, keys: { width: 1, weight: 2 } })
   const key = all.queue.key('a')
   await all.put('a1', 'a2', 'a3', 'b1', 'b2')
@@ -548,7 +548,7 @@ test('hostile keys are only names', async t => {
   t.deepEqual((await all.queue.keys()).map(({ key }) => key).sort(), [...names].sort())
 })
 
-test('what keys cannot be is refused by name', t => {
+test('wrong options of keys are refused by name', t => {
   const refused: [unknown, string][] = [
     [{ weight: 0 }, 'keys.weight'],
     [{ weight: -1 }, 'keys.weight'],
@@ -574,7 +574,7 @@ test('what keys cannot be is refused by name', t => {
   }
 })
 
-test('what a key cannot be is refused, and changes nothing', async t => {
+test('a wrong override of a key is refused, and changes nothing', async t => {
   const { queue } = parts({ keys: { width: 3 } })
   const key = queue.key('a')
 

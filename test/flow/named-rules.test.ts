@@ -239,7 +239,7 @@ test('named rules: units are shared, and a heavy job is not starved by light one
   await t.throwsAsync(b.put('unknown', { cost: { token: 1 } }), { instanceOf: OptionError })
 })
 
-test('named rules: a queue that declares another rule under the name changes it for all, and each hears it', async t => {
+test('named rules: a queue that declares another rule under the name changes it for all, and each emits `rate`', async t => {
   const { clock, open } = shared()
   const heard: [string, number | undefined, number | undefined][] = []
   const limitOf = ([rule]: readonly RateRule[]): number | undefined => rule?.limit
@@ -261,7 +261,7 @@ test('named rules: a queue that declares another rule under the name changes it 
   ])
 })
 
-test('named rules: what an operator sets holds for all queues, until it is cleared or newly declared', async t => {
+test('named rules: an override holds for all queues, until it is cleared or another rule is declared', async t => {
   const { clock, open, starts, put } = shared()
   const limitOf = (queue: DispatchQueue<string, string>): number | undefined => queue.rate[0]?.limit
   const [a, b] = [open('a', { rate: gateway(60, 1_000) as never }), open('b', { rate: gateway(60, 1_000) as never })]

@@ -52,7 +52,7 @@ for (const [kind, wait] of Object.entries(kinds)) {
   })
 }
 
-test.serial('a generator that waits for its own queue is told so, in whichever step', async t => {
+test.serial('a generator that waits for its own queue gets an error that says so, in whichever step', async t => {
   const { clock, name, queue } = waiting(function* (queue): Generator<unknown> {
     yield
     yield queue.idle()
@@ -62,7 +62,7 @@ test.serial('a generator that waits for its own queue is told so, in whichever s
   t.is((await warned(name, () => clock.advance(20_000))).length, 1)
 })
 
-test.serial('nobody is told who waits long and is no body of the queue, or who has not waited', async t => {
+test.serial('code outside of the bodies may wait long, and a body that has not waited gets no error', async t => {
   const { clock, name, queue } = waiting(async (queue, payload) => {
     if (payload === 'asks') void queue.pause().then(() => queue.resume())
     else if (payload === 'runs') void queue.run('free')

@@ -392,7 +392,7 @@ test('stop while paused is fine, and the end of a block is a stop', async t => {
   t.is(clock.next, undefined)
 })
 
-test('what was put in the same turn as stop was accepted and is returned', async t => {
+test('jobs that were put in the same turn of the event loop as stop were accepted, and are returned', async t => {
   const { queue } = parts()
   const put = queue.put('a')
   const stop = queue.stop()
@@ -461,7 +461,7 @@ test('a name can be taken up again after stop', async t => {
   t.is(third.counts.finished, 2)
 })
 
-test('idle rejects when a stop comes before jobs have run, before and after it, and idle is not heard', async t => {
+test('idle() rejects if a stop comes before all jobs have run, whenever it was called, and `idle` is not emitted', async t => {
   const { clock, handler, queue } = parts()
   const heard: string[] = []
   queue.on('idle', () => heard.push('idle'))

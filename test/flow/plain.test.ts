@@ -61,7 +61,7 @@ test('plain: they can be listed, found, explained, reprioritized, cancelled and 
   t.like(removed, { reason: { code: 'CANCELLED' } })
 })
 
-test('plain: who listens hears of each, with one job from its put to its end', async t => {
+test('plain: listeners get the events of each job, with one Job object from its put to its end', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<number, number>(n => n, { clock, width: 7 })
   const heard = new Map<unknown, string[]>()

@@ -115,7 +115,7 @@ test('reschedule and promote: jobs that do not wait are refused, and so are inva
   await t.throwsAsync(queue.promote(waits as Job<string, string>), { code: 'QUEUE_STOPPED' })
 })
 
-test('reschedule: another queue object of the name may ask for it, and the worker obeys', async t => {
+test('reschedule: another queue object of the name may call it, and the worker obeys', async t => {
   const clock = new VirtualClock()
   const handler = scripted<string, string>()
   const backlog = sharedBacklog()

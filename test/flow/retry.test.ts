@@ -219,7 +219,7 @@ test('a throttle whose key is null fails its own job, and all others go on', asy
   )
 })
 
-test('the event retry tells a wait of 0 where the delay is 0, however many attempts there were', async t => {
+test('the event retry reports a wait of 0 where the delay is 0, however many attempts there were', async t => {
   let runs = 0
   const told = new Set<number>()
   const queue = new DispatchQueue<string, void>(

@@ -226,7 +226,7 @@ test('a signal cancels a job that is delayed, and one that waits for its next at
   t.deepEqual(handler.called, ['again'])
 })
 
-test('a signal cancels a job that runs: run rejects, the body is told, and keeps its slot', async t => {
+test('a signal cancels a job that runs: run rejects, the signal of the body aborts, and the body keeps its slot', async t => {
   const { clock, handler, queue } = parts()
   const controller = new AbortController()
   const reason = new Error('gone')
@@ -408,7 +408,7 @@ test('cancel by an id that the backlog knows cancels its job, and a put that wai
   t.like(queue.counts, { pending: 2, cancelled: 1 })
 })
 
-test('clear cancels the puts that wait for room, and none that is asked for after it', async t => {
+test('clear cancels the puts that wait for room, and none that is made after it', async t => {
   const { clock, handler, queue } = parts({ size: 1, overflow: 'wait', paused: true })
   await queue.put('first')
   const waits = left(queue.put('waits'))

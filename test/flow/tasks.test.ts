@@ -70,7 +70,7 @@ test('checkpoint: a job has none of another job', async t => {
   t.deepEqual(found, [undefined, undefined])
 })
 
-test('checkpoint: one that nobody waits for is stored too when the attempt then fails', async t => {
+test('checkpoint: a checkpoint that is not awaited is stored too if the attempt then fails', async t => {
   const clock = new VirtualClock()
   const found: unknown[] = []
   let stored = 0

@@ -82,7 +82,7 @@ test('errors: a class that a minifier has renamed still has its name', t => {
   t.is(new (class GatewayDown extends rdq.Unrecoverable {})().name, 'GatewayDown')
 })
 
-test('errors: a count of one is told as one', t => {
+test('errors: a count of one is in the singular', t => {
   t.regex(new rdq.PoisonError(1).message, /^the process died once while this job ran/)
   t.regex(new rdq.PoisonError(3).message, /^the process died 3 times while this job ran/)
   t.regex(new rdq.QueueFullError(1, 2, 2).message, /^cannot put 1 job: /)

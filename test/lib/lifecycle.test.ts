@@ -63,7 +63,7 @@ test('lifecycle: a pause of this object stands in for a shared one, and is gone 
   t.false(after(share, sharedPause).pausedHere)
 })
 
-test('lifecycle: a pause of this object outlives the shared one that was asked for besides', t => {
+test('lifecycle: a pause of this object outlives a shared one that was requested besides', t => {
   t.is(after(pause, share, sharedPause, sharedResume).pauseState, 'paused')
   t.is(after(share, pause, sharedPause, sharedResume).pauseState, 'paused')
 })

@@ -100,7 +100,7 @@ test('a put with an id whose thread died after the commit is answered as the put
   t.true((await later).existed)
   t.deepEqual(pending, ['a', 'b'])
 })
-test('a put that finds the job of an earlier put of the same millisecond is told so, though its thread died', async t => {
+test('a put that finds the job of an earlier put of the same millisecond reports it as existing, though its thread died', async t => {
   const { machine, start, queue } = stage(t)
   let puts = 0
   const process = start((thread, point, _, doing) => {
@@ -248,7 +248,7 @@ test('a question to a file that is closed is refused, and does not wait for ever
   t.is(await after, 'QUEUE_STOPPED')
   t.true(['answered', 'QUEUE_STOPPED'].includes(await while_))
 })
-test('a job that ended while somebody asked to cancel it holds nothing any more', async t => {
+test('a job that ended while its cancel was requested holds nothing any more', async t => {
   // The answer of a turn waits for those of changes that were given before it, so the cancel may tell the ending first.
   for (let before = 0; before < 8; before++) {
     for (let later = 0; later < 10; later++) {
@@ -300,7 +300,7 @@ const put = {
   ...{ priority: 0, wall: false, key: '', tokens: 0, signal: false, undo: false },
 }
 
-test('seed 12197: a run that was lost, and its job run again here, tells of no second ending', async t => {
+test('seed 12197: a lost run whose job runs again here emits no second ending', async t => {
   const { violations } = await simulate({
     seed: 12_197,
     config: { ...plain, width: 5, attempts: 1, retryMs: 10, crashLimit: 2 },
@@ -337,7 +337,7 @@ test('seed 50065966: the same put of two processes in one millisecond, if the th
   t.deepEqual(violations, [])
 })
 
-test('seed 34644: who waits for a job that was cancelled elsewhere is told, also when somebody here has looked before', async t => {
+test('seed 34644: a caller that awaits a job that was cancelled elsewhere is notified, also after an earlier query here', async t => {
   const { violations } = await simulate({
     seed: 34_644,
     config: { ...plain, crashLimit: 2 },
@@ -361,7 +361,7 @@ test('seed 34644: who waits for a job that was cancelled elsewhere is told, also
 
   t.deepEqual(violations, [])
 })
-test('seed 23975: an ending is told before what somebody made of the job behind it', async t => {
+test('seed 23975: an ending is announced before a later change of the job', async t => {
   const { violations } = await simulate({
     seed: 23_975,
     config: { ...plain, width: 1, attempts: 1, retryMs: 10, crashLimit: 1, overflow: 'wait' },
@@ -417,7 +417,7 @@ test('seed 50072080: a stop resolves, though the thread has died twice and the n
   t.deepEqual(violations, [])
   t.notRegex(log, /"kind":"refused","of":"stop"/)
 })
-test('seed 50096841: an id may be forgotten before it is told how a recovery ended its job', async t => {
+test('seed 50096841: an id may be forgotten before the ending of its job by a recovery is reported', async t => {
   const { violations } = await simulate({
     seed: 50_096_841,
     config: {
@@ -542,7 +542,7 @@ test('jobs that could not be called in time, for the loop was held up, come befo
 
   t.deepEqual(violations, [])
 })
-test('a checkpoint of a run whose job was taken over is not told to be stored', async t => {
+test('a checkpoint of a run whose job was taken over is not reported as stored', async t => {
   // It sets out when the thread dies, and with it the lock: the other process takes the job before it is asked again.
   const found = new Set<string>()
   for (let steps = 0; steps < 16; steps++) {
@@ -589,7 +589,7 @@ test('a job that another process has cancelled rejects with that, and not with w
     t.notRegex(String((await job).error), /thrown by the handler/)
   }
 })
-test('a job that was claimed and not called when its queue lost all that it had is not told to be lost', async t => {
+test('a job that was claimed and not launched when its queue lost all claims is not reported as lost', async t => {
   const { violations, log } = await simulate({
     seed: 5056058,
     config: { ...config, width: 1, stallMs: 1_000, crashLimit: 1, rate: [{ limit: 1, per: 10 }] },
@@ -609,7 +609,7 @@ test('a job that was claimed and not called when its queue lost all that it had 
   t.regex(log, /"event":"recovered"/)
   t.notRegex(log, /"event":"(lost|pending)"/)
 })
-test('who waits for a job whose run here was lost is told how it ended elsewhere, and not what the lost run returned', async t => {
+test('a caller that awaits a job whose run here was lost gets its ending elsewhere, not the value of the lost run', async t => {
   for (const [keep, expected] of [
     [{ finished: '1h', results: true }, 'by the other'],
     [{}, 'RESULT_NOT_KEPT'],

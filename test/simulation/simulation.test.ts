@@ -31,7 +31,7 @@ test.serial('simulation: another seed is another run, and the same seed the same
   t.is(digests[0], digests[1])
   t.is(new Set(digests).size, 3)
 })
-test.serial('simulation: a plan is all that a run depends on', async t => {
+test.serial('simulation: a run depends on its plan alone', async t => {
   const plan = planOf(21)
   const copy: Plan = JSON.parse(JSON.stringify(plan), (_, value) => (value === null ? Infinity : value))
 

@@ -85,7 +85,7 @@ test('every crash: the points are the same each time, and one can be run by itse
     message: /nowhere/,
   })
 })
-test('every crash: what is put at the file itself, and settled in it, happens exactly once', async t => {
+test('every crash: a job that is put and settled within the file takes effect exactly once', async t => {
   const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
   const rows = (path: string): number => {
     const db = new Database(path)
@@ -115,7 +115,7 @@ test('every crash: what is put at the file itself, and settled in it, happens ex
   t.deepEqual(failures, [])
   t.is(counted.length, points.length + 1)
 })
-test('every crash: what afterCrash says is what becomes of the job', async t => {
+test('every crash: the verdict of afterCrash decides the fate of the job', async t => {
   const asked: string[] = []
   const afterCrash = async (job: { id: string }): Promise<'finished'> => {
     asked.push(job.id)
@@ -128,7 +128,7 @@ test('every crash: what afterCrash says is what becomes of the job', async t => 
   // Claimed and not called yet: it was sent by nobody, and afterCrash says that it was.
   t.true(failures.every(({ error }) => (error as Error).message !== 'sent one,one,two'))
 })
-test('every crash: a program that goes wrong without a crash is told as it goes wrong', async t => {
+test('every crash: the error of a program that fails without a crash is thrown as it is', async t => {
   await t.throwsAsync(
     everyCrash(() => Promise.reject(new Error('from the start'))),
     { message: 'from the start' },
@@ -143,7 +143,7 @@ test('every crash: a program that goes wrong without a crash is told as it goes 
   )
   await t.throwsAsync(everyCrash(sending(byToken), { outsid: outside } as never), { code: 'OPTION', message: /outsid/ })
 })
-test('every crash: what goes wrong only after a crash is a failure of its point', async t => {
+test('every crash: an error that comes only after a crash is a failure of its point', async t => {
   const { points, failures } = await everyCrash(async ({ backlog, clock, start }) => {
     const queue = new DispatchQueue(null, { name: 'q', backlog, clock })
     await queue.ready()

@@ -11,7 +11,7 @@ function said(entry: Entry): string {
   return kind
 }
 
-test('history: what a queue is asked, what its handler does and what is heard is there in its order', async t => {
+test('history: calls, runs and events of a queue are recorded in order', async t => {
   const clock = new VirtualClock({ now: 5 })
   const history = new History({ clock })
   const queue = history.watch(
@@ -49,7 +49,7 @@ function watched<P, R>(body: (payload: P, task: Task) => R, options: object = {}
   return { clock, history, queue, kinds, all }
 }
 
-test('history: what a job handle asks is seen, and so is the width that resume sets', async t => {
+test('history: calls of a job handle are recorded, and so is the width that resume sets', async t => {
   const handler = scripted<number, string>()
   const { clock, queue, all } = watched(handler)
   const job = await queue.put(1)
@@ -68,7 +68,7 @@ test('history: what a job handle asks is seen, and so is the width that resume s
   await queue.stop()
 })
 
-test('history: what a listener sets while another value is being set comes after it', async t => {
+test('history: a value that a listener sets while another one is being set comes after it', async t => {
   const { queue, all } = watched(() => {})
   queue.once('width', () => {
     queue.width = 9
@@ -84,7 +84,7 @@ test('history: what a listener sets while another value is being set comes after
   await queue.stop()
 })
 
-test('history: what is refused is told with its code, and what held before holds still', async t => {
+test('history: a refusal is recorded with its code, and the former settings hold', async t => {
   const { clock, queue, all } = watched(() => {}, { width: 3, size: 1, paused: true })
 
   t.throws(() => (queue.width = -1), { code: 'OPTION' })
@@ -240,7 +240,7 @@ test('history: a generator that is closed has ended when its finally has', async
   await queue.stop()
 })
 
-test('history: progress, checkpoints and costs are told, and what a later run goes on from', async t => {
+test('history: progress, checkpoints and costs are recorded, and the checkpoint that a later run continues from', async t => {
   const { clock, queue, all } = watched(
     async (_: number, task) => {
       task.progress({ half: true })
@@ -261,7 +261,7 @@ test('history: progress, checkpoints and costs are told, and what a later run go
   await queue.stop()
 })
 
-test('history: a promise that is asked for is seen to settle, and is the same each time', async t => {
+test('history: the end of a requested promise is recorded, and each request returns the same promise', async t => {
   const { clock, queue, all } = watched(
     async (n: number) => {
       if (n > 1) throw new RangeError('no')
@@ -285,7 +285,7 @@ test('history: a promise that is asked for is seen to settle, and is the same ea
   await stop
 })
 
-test('history: nothing is heard any more of a process that is dead', async t => {
+test('history: a dead process records nothing more', async t => {
   const handler = scripted<number, string>()
   const { clock, history, queue } = watched(handler)
   await queue.put(1)

@@ -161,7 +161,7 @@ const command: fc.Arbitrary<Command> = fc.record({
   ms: fc.nat(40),
 })
 
-test('remote: whatever is asked, and whatever the connection does, the invariants hold', async t => {
+test('remote: for any requests and any faults of the connection, the invariants hold', async t => {
   const seen = { together: 0, overtook: 0, lost: 0, refused: 0, forgotten: 0 }
   await fc.assert(
     fc.asyncProperty(fc.nat(), fc.array(command, { maxLength: 40 }), async (seed, commands) => {

@@ -1,4 +1,4 @@
-/** What is declared for all keys of a queue and set for single ones, as far as a history shows it. */
+/** The declaration for all keys of a queue and the overrides of single ones, as far as a history shows them. */
 import type { KeysPolicy } from '../../lib/limits/keys.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
 import type { Entry } from '../entry.ts'
@@ -8,14 +8,14 @@ import { Requested } from './requested.ts'
 /** Without a declaration keys neither share nor limit. */
 const undeclared: KeysPolicy = { width: Infinity, rate: [], weight: 1, order: 'priority' }
 
-/** What limits one key. */
+/** The limits of one key. */
 interface KeyLimits {
   readonly width: number
   readonly rate: readonly RateRule[]
   readonly paused: boolean
 }
 
-/** What is set for one key. Undefined: as declared. */
+/** The override of one key. Undefined: as declared. */
 class KeyRequests {
   readonly width: Requested<number | undefined> = new Requested<number | undefined>(undefined)
   readonly rate: Requested<readonly RateRule[] | undefined> = new Requested<readonly RateRule[] | undefined>(undefined)
@@ -92,7 +92,7 @@ export class KeySettings {
       .flatMap(value => (value === undefined ? policies.map(policy => declared(policy)) : [value]))
     return [...new Set(values)]
   }
-  /** What was requested last for the key. */
+  /** The last request for the key. */
   latest(key: string): KeyLimits {
     const { width, rate, paused } = this.#of(key)
     const { latest } = this.policy

@@ -6,7 +6,7 @@ import type { Entry } from '../entry.ts'
 import { Announcements } from './announcements.ts'
 import { at, type Checker, found, hairMs, isEnding, isWaiting } from './judge.ts'
 
-/** What happened to a job since its last start, or since it was put. */
+/** The course of a job since its last start, or since it was put. */
 interface Since {
   launch: Entry<'launch'> | undefined
   release: Entry<'release'> | undefined

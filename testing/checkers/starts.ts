@@ -46,7 +46,7 @@ function nameOf({ queue, job }: JobEntry): string {
   return `${queue} ${job}`
 }
 
-/** What the starts of each job cost, by the put that may have created it. */
+/** The cost of the starts of each job, by the put that may have created it. */
 export class Costs {
   readonly #puts = new Map<string, Entry<'put'>[]>()
 
@@ -102,7 +102,7 @@ export class Starts {
   }
 
   /**
-   * What the latest start violates under each of the sets of rules under which it may have been granted.
+   * The violations of the latest start under each of the sets of rules under which it may have been granted.
    *
    * @param possible These sets, if more is known of them than when they were requested.
    */

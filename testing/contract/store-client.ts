@@ -28,7 +28,7 @@ import {
   StoreRequests,
 } from './store-requests.ts'
 
-/** What a suite needs from the stores that it tests. */
+/** The stores that a suite tests. */
 export interface StoreSubject {
   /** A new database that nothing else uses. */
   database(): StoreDatabase | Promise<StoreDatabase>

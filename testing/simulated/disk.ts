@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 
-/** What a power cut leaves of a database: its file and its log, as of the last sync. */
+/** The rest of a database after a power cut: its file and its log, as of the last sync. */
 export interface Image {
   readonly file: Buffer
   readonly log: Buffer | undefined

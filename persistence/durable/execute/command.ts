@@ -1,4 +1,4 @@
-/** What a command does to the jobs or the settings of a queue. */
+/** Executes a command: changes jobs or settings of a queue. */
 import type { Overridable, StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { cancelEffect, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
@@ -27,7 +27,7 @@ export interface CommandStore<Queue, Job> {
   remove(queue: Queue, job: Job, now: number): void
   /** Forgets a remembered id, and counts its job no more. Returns whether it was remembered. */
   forgetId(queue: Queue, id: string, now: number): boolean
-  /** The worker of the job is asked to cancel its run. */
+  /** A cancel is requested from the worker of the job. */
   requestCancel(queue: Queue, job: Job, reason: string | undefined): void
   /** Whether a body of the job runs anywhere, although the job has ended. */
   isBodyRunning(seq: number): boolean

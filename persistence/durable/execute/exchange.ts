@@ -32,7 +32,7 @@ export interface Reports {
 }
 export const noReports: Reports = { recovered: [], dropped: 0, full: false }
 
-/** What a claim has taken. */
+/** The jobs that a claim has taken. */
 export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'graceUntil'> {
   /** The limit that the next job waits for. */
   readonly blocked: (LimitingJobs & { readonly until: number }) | undefined
@@ -74,7 +74,7 @@ export interface ExchangeStore<Queue> extends SlotStore<Queue>, RunReportStore<Q
   takeCancels(queue: Queue): LoggedReply['cancelRequests']
   requestVerdicts(queue: Queue, exchange: number): readonly JobRow[]
 
-  /** Claims up to `room` jobs. Those that can never start end instead. */
+  /** Claims up to `room` jobs. Jobs that can never start end instead. */
   claim(queue: Queue, request: ExchangeRequest, room: number, endedUnrun: JobRow[]): Claimed
   logReply(queue: Queue, request: ExchangeRequest, reply: LoggedReply): void
   executed(queue: Queue, exchange: number): void

@@ -1,5 +1,5 @@
 /**
- * What happens to a job whose process died or gave it up, and who is notified. lib/rules/crash-outcome.ts decides.
+ * Moves a job whose process died or gave it up, and reports it. lib/rules/crash-outcome.ts decides.
  *
  * | outcome               | the job                                       | who is notified                                          |
  * | --------------------- | --------------------------------------------- | -------------------------------------------------------- |

@@ -82,7 +82,7 @@ export function noteDemand<Queue extends QueueState>(
   { room, mayLaunch, now }: ExchangeRequest,
   demand: Demand | undefined,
 ): void {
-  // A queue that may launch and has no room at present has asked for it already, and still waits.
+  // A queue that may launch and has no room at present has requested its starts already, and still waits.
   if (named(queue.rules).length === 0 || (room === 0 && mayLaunch && !queue.sharedPaused)) return
   store.noteWaits(queue, demand, now)
 }

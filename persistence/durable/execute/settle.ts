@@ -1,4 +1,4 @@
-/** What the report of a run does to its job: lib/rules/transitions.ts decides, and this does it in the one right order. */
+/** Applies the report of a run to its job: lib/rules/transitions.ts decides, and this file keeps the order of the steps. */
 import type { Grant, SettleKind } from '../../../lib/backlog.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
@@ -25,7 +25,7 @@ export interface SettledRun {
 /** A job that its run has left. */
 export interface LeftByRun {
   attempt: number
-  /** What its claim has charged; 0: nothing. */
+  /** The charge of its claim; 0: nothing. */
   readonly grant: Grant
   readonly key: string | null | undefined
 }

@@ -19,7 +19,7 @@ export interface SlotStore<Queue> {
   counts(queue: Queue): StateCounts
 }
 
-/** What a claim returns, as far as it matters here. */
+/** The result of a claim, as far as it matters here. */
 interface Claimed {
   readonly claimed: { readonly seqs: readonly number[] }
   readonly nextLookAt: number
@@ -47,7 +47,7 @@ export function claimWithinSlots<Queue extends QueueState, Reply extends Claimed
     // The slot that was kept free for it is gone, because the global width was lowered.
     else if (mine.keptSince !== undefined) store.saveSlotWait(queue, { ...mine, keptSince: undefined })
   } else if (mine && (wanted > 0 || !mayLaunch || mine.keptSince !== undefined)) {
-    // An exchange without room says nothing, because another one may ask for the room. But it gives up a kept slot.
+    // An exchange without room says nothing, because another one may request it. But it gives up a kept slot.
     store.dropSlotWait(queue, worker)
   }
   return { ...claimed, nextLookAt: Math.min(claimed.nextLookAt, plan.nextLookAt) }

@@ -133,7 +133,7 @@ export class Watch {
     this.#workersOfOriginal = new Set(workers)
   }
   /**
-   * Which of these workers are dead as of `now`. Every lock that was taken to find out is held until {@link forget}, so
+   * Finds the workers that are dead as of `now`. Every lock that was taken to find out is held until {@link forget}, so
    * that only one process recovers a worker.
    */
   dead(workers: readonly string[], now: number): string[] {

@@ -1,4 +1,4 @@
-/** What a thread needs to know in order to open its file. */
+/** The parameters with which a thread opens its file. */
 
 /** The data with which the thread is started. */
 export interface Opening {
@@ -12,5 +12,5 @@ export interface Opening {
   readonly durability: Durability
   readonly stallMs: number
 }
-/** What an acknowledged put survives: a loss of power, or only the end of the process. */
+/** The failure that an acknowledged put survives: a loss of power, or only the end of the process. */
 export type Durability = 'power' | 'process'

@@ -3,7 +3,7 @@
  *
  * | part | does |
  * | --- | --- |
- * | `admission.ts` | asks the limits whether a job may start, and charges them |
+ * | `admission.ts` | checks by the limits whether a job may start, and charges them |
  * | `key-claims.ts` | chooses in turns, if the queue is sorted by key |
  * | `suspect-claims.ts` | chooses where there are suspects |
  * | `passed-over.ts` | moves a job that does not start |

@@ -1,5 +1,5 @@
 /**
- * Which key's job is next, in a queue that is sorted by key.
+ * Chooses the key whose job is next, in a queue that is sorted by key.
  *
  * Jobs that became ready, however they did, are first sorted by key: from rdq_ready into rdq_held, whose order is (key,
  * priority, order of put). Then keys take turns (lib/limits/fairness.ts). A key that is held up leaves the turns, so a
@@ -24,7 +24,7 @@ const maxRechecked = 1_000
 /** How many keys are read at once. */
 const keysInStep = 64
 
-/** What a claim knows of one key. */
+/** One key, as a claim uses it. */
 export class KeyState implements KeyInTurn {
   readonly row: KeyRow
   readonly settings: KeySettings
@@ -184,7 +184,7 @@ export class KeyTurns {
   settings(queue: QueueRow, row: Pick<KeyRow, 'override' | 'key'>): KeySettings {
     return settingsOf(queue.keys ?? noKeys, row.override, row.key)
   }
-  /** What holds for the key now. */
+  /** The settings in force for the key. */
   state(queue: QueueRow, row: KeyRow): KeyState {
     const settings = this.settings(queue, row)
     const rate = this.#keys.rate(row, settings.rate)
@@ -234,7 +234,7 @@ export class KeyTurns {
     return (keys ?? noKeys).order === 'fair'
   }
 
-  /** The keys that take turns, in their order, as far as a claim asks for them. */
+  /** The keys that take turns, in their order, as far as a claim reads them. */
   among(queue: QueueRow): StoredKeysInTurn {
     this.#keys.save()
     return new StoredKeysInTurn(this, this.#keys, queue, this.#isFair(queue))
@@ -264,7 +264,7 @@ export class KeyTurns {
     }
     this.recheck(queue, row, now)
   }
-  /** What holds for all keys has changed. */
+  /** The settings of all keys have changed. */
   allChanged(queue: QueueRow, now: number): void {
     for (const row of this.#keys.active(queue)) this.changed(queue, row, now)
   }

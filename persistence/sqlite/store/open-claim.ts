@@ -9,7 +9,7 @@ import type { QueueRow } from '../tables/queue.ts'
 import { hasLastRun, launchUnknown } from '../tables/schema.ts'
 import type { Row } from './claim-row.ts'
 
-/** What a claim is for. */
+/** The queue and exchange that a claim serves. */
 export interface RowClaimFacts extends ClaimFacts {
   readonly queue: QueueRow
   /** The number of the exchange. */
@@ -25,7 +25,7 @@ export class OpenClaim extends ClaimReply<RowClaimFacts> {
     const grant = this.facts.isRated ? grantOfCharges(start.key, start) : 0
     this.take(row as typeof row & { readonly id: string }, start, this.#moreOf(row, start.alone), grant)
   }
-  /** What most jobs do not have. */
+  /** The data that few jobs have. */
   #moreOf(row: Omit<Row, 'isJson'>, alone: boolean): JobRowExtras | undefined {
     const { seq, key, more, fingerprint, crashes, flags } = row
     const ran = (flags & hasLastRun) !== 0

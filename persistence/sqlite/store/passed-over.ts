@@ -1,4 +1,4 @@
-/** What becomes of a job that a claim has examined and does not start. The caller removes it from where it waited. */
+/** Moves a job that a claim has examined and does not start. The caller removes it from where it waited. */
 
 import type { PassedOver as Obstacle } from '../../durable/execute/claim.ts'
 import type { JobRows } from '../tables/job.ts'

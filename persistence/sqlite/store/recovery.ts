@@ -142,7 +142,7 @@ export class Recovery implements DetachStore<QueueRow, Left> {
    * Takes over some jobs of a dead worker, or of this one when it gives up all its jobs. Returns true while some are
    * left. A worker without jobs is unregistered, unless it is this one.
    *
-   * @param mayRequestVerdicts Whether queues with a handler here may be asked for verdicts.
+   * @param mayRequestVerdicts Whether queues with a handler here may give verdicts.
    */
   takeOver(token: string, mayRequestVerdicts: boolean, now: number): boolean {
     const { workers, queues, worker } = this.#parts

@@ -12,7 +12,7 @@ import type { QueueState } from '../../durable/execute/queue-state.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 
-/** How many seqs a name reserves at once. Those of one name are adjacent, and all are far below 2 ** 53. */
+/** How many seqs a name reserves at once. Seqs of one name are adjacent, and all are far below 2 ** 53. */
 const rangeSize = 2 ** 32
 /** Stands for Infinity, which an integer column cannot hold. */
 const noLimit = Number.MAX_SAFE_INTEGER
@@ -56,7 +56,7 @@ export class QueueRow implements QueueState {
   droppedReports: number
   /** How many jobs that have not ended have a crash counted against them. */
   suspects: number
-  /** What is declared for all keys. */
+  /** The declaration for all keys. */
   keys: KeysPolicy | undefined
   declaredKeys: string | null
   /** Grows with each change of what holds for keys. */

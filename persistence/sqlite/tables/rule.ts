@@ -49,7 +49,7 @@ export class RuleTable {
   readonly #rateLog: RateLog
   readonly #worker: number
   readonly #loaded = new Map<string, RuleRow>()
-  /** Queues of this process whose turn it is since the last call of `takeWoken`, because another queue asked last. */
+  /** Queues of this process whose turn it is since the last call of `takeWoken`, because another queue made the last request. */
   #woken = new Set<number>()
   /** A rule has changed since then, which queues of this process may use. */
   #isChanged = false

@@ -56,7 +56,7 @@ test('aimd: the width does not grow while it is not used', t => {
   t.true(after(aimd, 10, 1, 10, 200_000) > 10)
 })
 
-test('aimd: it keeps within its bounds, and asks for no width that is in force already', t => {
+test('aimd: it keeps within its bounds, and sets no width that is in force already', t => {
   const aimd = new Aimd({ min: 2, max: 4 }, 3, 0)
   t.is(after(aimd, 3, 500, 100, 1_000), 4)
   let width = 4

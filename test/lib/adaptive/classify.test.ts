@@ -4,7 +4,7 @@ import { type Job, RetryLater, Throttled, TimeoutError, Unrecoverable } from '..
 
 const job = undefined as unknown as Job
 
-test('classify: by default only what tells of a lack of capacity is an overload, and other errors are ignored', t => {
+test('classify: by default only signs of a lack of capacity are an overload, and other errors are ignored', t => {
   const resists = new Proxy(
     {},
     {

@@ -11,7 +11,7 @@ const record = (state: JobRecord['state'], run?: Partial<Run>): JobRecord => {
   return job
 }
 
-test('results: a result that was asked for before and after the end is one promise', async t => {
+test('results: a result that is requested before and after the end is one promise', async t => {
   const results = new Results(false, new Lifecycle(true, false))
   const job = record('underway', { kind: 'finished', value: 7 })
   const before = results.of(job)
@@ -37,20 +37,20 @@ test('results: run() and job.result settle alike, with the very error that was t
   t.is(await t.throwsAsync(asked), thrown)
 })
 
-test('results: one that was not kept rejects and says so', async t => {
+test('results: a result that was not kept rejects with an error that says so', async t => {
   const job = record('finished')
 
   await t.throwsAsync(new Results(false, new Lifecycle(true, false)).of(job), { code: 'RESULT_NOT_KEPT', message: /x/ })
 })
 
-test('results: what a run returned that had lost its job to another is not the result', async t => {
+test('results: the return value of a run that has lost its job is not the result', async t => {
   const job = record('finished', { kind: 'finished', value: 'lost' })
   job.fence = 2
 
   await t.throwsAsync(new Results(true, new Lifecycle(true, false)).of(job), { code: 'RESULT_NOT_KEPT' })
 })
 
-test('results: one that was kept is given without a run', async t => {
+test('results: a kept result is available without a run', async t => {
   const job = record('finished')
   job.ensureExtras().resultKept = true
   job.ensureExtras().value = undefined

@@ -31,7 +31,7 @@ test('waiters: a pause has drained when no body is left, and not before', async 
   t.deepEqual(drained, [true])
 })
 
-test('waiters: a pause of tasks has drained when all that run are parked', async t => {
+test('waiters: a pause of tasks has drained when all running tasks are parked', async t => {
   const { waiters, slots } = parts()
   slots.slotsTaken = 2
   slots.runs.push({ bodyEnded: false, task: { parked: true } as Run['task'] }, { bodyEnded: false, task: undefined })
@@ -60,7 +60,7 @@ test('waiters: idle is announced once each time that it comes, and waited for by
   t.is(state.announced, 1)
 })
 
-test('waiters: what had not come when the queue stopped rejects', async t => {
+test('waiters: callers whose moment has not come when the queue stops are rejected', async t => {
   const { waiters, state } = parts()
   state.idle = false
   const idle = waiters.idle()
@@ -70,7 +70,7 @@ test('waiters: what had not come when the queue stopped rejects', async t => {
   await t.throwsAsync(idle, { code: 'QUEUE_STOPPED' })
 })
 
-test('waiters: a stop with nothing left is idle, and says so to those who ask later', async t => {
+test('waiters: after a stop with nothing left, later calls of idle() resolve', async t => {
   const { waiters, state } = parts()
   state.idle = false
   const idle = waiters.idle()
@@ -82,7 +82,7 @@ test('waiters: a stop with nothing left is idle, and says so to those who ask la
   t.pass()
 })
 
-test('waiters: what a stop has given back does not make the queue idle, neither before nor after', async t => {
+test('waiters: jobs that a stop returned do not make the queue idle, neither before nor after', async t => {
   const { waiters, state } = parts()
   state.idle = false
   waiters.busy()

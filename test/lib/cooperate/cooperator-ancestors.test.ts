@@ -70,7 +70,7 @@ test('Cooperator: each tick has a whole slice of its own, however late it comes'
   }
 })
 
-test('Cooperator: who hears that a task has ended finds it ended', async t => {
+test('Cooperator: a watcher of the end of a task finds it ended', async t => {
   const { cooperator, crank, scheduled } = cranked()
   const found: unknown[] = []
   const failing = cooperator.cooperate(
@@ -176,7 +176,7 @@ test('wart 2: a task that stops, pauses or resumes its neighbours costs nobody e
   t.is(log.join(''), 'ABCDEACDEACEACEADCEA', 'who is resumed goes to the end of the ring')
 })
 
-test('wart 4: a promise that fails after its task was stopped tells the watchers nothing, and they heard once', async t => {
+test('wart 4: a promise that fails after its task was stopped notifies no watcher, and each was notified once', async t => {
   for (const [when, what] of [
     ['before', 'a yield'],
     ['after', 'a yield'],

@@ -170,7 +170,7 @@ test('a clock that stands still does not hold the event loop for good', async t 
   await t.throwsAsync(task.whenDone(), { instanceOf: TaskStopped })
 })
 
-test('any number of tasks ask for one tick, and removing the last one cancels it', t => {
+test('any number of tasks request one tick, and removing the last one cancels it', t => {
   const { cooperator, scheduled, asked } = cranked()
   const log: string[] = []
   const a = cooperator.cooperate(endless(log, 'A'))
@@ -186,7 +186,7 @@ test('any number of tasks ask for one tick, and removing the last one cancels it
   t.is(scheduled(), 0)
 })
 
-test('a cooperator that has nothing to do asks for no tick', async t => {
+test('a cooperator without work requests no tick', async t => {
   const { cooperator, turn, scheduled } = cranked()
   t.is(scheduled(), 0)
   cooperator.cooperate(steps([], 'A', 2))
@@ -257,7 +257,7 @@ test('coiterate is the promise of a task', async t => {
   t.is(await promise, 'A')
 })
 
-test('what a yielded promise resolves to is sent back', async t => {
+test('the value of a yielded promise is sent back', async t => {
   const { cooperator, turn } = cranked()
   const first = new Deferred<number>()
   const promise = cooperator.coiterate(
@@ -273,7 +273,7 @@ test('what a yielded promise resolves to is sent back', async t => {
   t.deepEqual(await promise, [7, undefined])
 })
 
-test('what a yielded promise rejects with is thrown in', async t => {
+test('the reason of a rejected yielded promise is thrown in', async t => {
   const { cooperator, turn } = cranked()
   const promise = cooperator.coiterate(
     (function* (): Generator<unknown, unknown, unknown> {
@@ -456,7 +456,7 @@ test('resume of a task that was paused and then stopped is harmless', async t =>
   await t.throwsAsync(task.whenDone(), { instanceOf: TaskStopped })
 })
 
-test('stop of a task runs its finally, be it in the ring, parked or waiting', async t => {
+test('stop of a task runs its finally, whether the task is in the ring, parked or waiting', async t => {
   const { cooperator, turn } = cranked({ slice: 1 })
   const log: string[] = []
   const tasks = [
@@ -522,7 +522,7 @@ test('a finally that yields promises is walked to its end, in turns like any tas
   t.deepEqual(log, ['value', 'no'])
 })
 
-test('what a finally throws does not change how the task ended', async t => {
+test('an error thrown by a finally does not change how the task ended', async t => {
   const { cooperator, turn } = cranked()
   const task = cooperator.cooperate(
     (function* () {
@@ -661,7 +661,7 @@ test('an iterable is iterated', async t => {
   t.deepEqual(log, ['A', 'A', 'A'])
 })
 
-test('what cannot be iterated is refused', t => {
+test('a value that cannot be iterated is refused', t => {
   const { cooperator, scheduled } = cranked()
   for (const bad of [undefined, null, 7, 'text', () => {}, {}, { next: 1 }, Promise.resolve()]) {
     const error = t.throws(() => cooperator.cooperate(bad as unknown as CooperativeIterator<void>), {

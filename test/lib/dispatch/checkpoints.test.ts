@@ -23,7 +23,7 @@ function scene() {
 }
 const job = new JobRecord('a', null, 0, 0)
 
-test('checkpoints: one resolves when the exchange that stores it is answered, and is reported', async t => {
+test('checkpoints: a checkpoint resolves when the exchange that stores it is answered, and its event is emitted', async t => {
   const { exchange, store, answered, told } = scene()
   const stored = store(job, 1)
   t.is(exchange.checkpoints.length, 1)
@@ -32,7 +32,7 @@ test('checkpoints: one resolves when the exchange that stores it is answered, an
   t.deepEqual(told, [1])
 })
 
-test('checkpoints: one of a run that has lost its job rejects, and is not told', async t => {
+test('checkpoints: the checkpoint of a run that has lost its job rejects, and emits no event', async t => {
   const { store, answered, told } = scene()
   const stored = store(job, 1)
   answered([job])
@@ -40,7 +40,7 @@ test('checkpoints: one of a run that has lost its job rejects, and is not told',
   t.deepEqual(told, [])
 })
 
-test('checkpoints: one that was stored when the job had gone on to its next run is not told of that', async t => {
+test('checkpoints: a checkpoint that was stored after the job had gone on to its next run emits no event', async t => {
   const { store, answered, told } = scene()
   const stored = store(job, 1, -1)
   answered()
@@ -48,7 +48,7 @@ test('checkpoints: one that was stored when the job had gone on to its next run 
   t.deepEqual(told, [])
 })
 
-test('checkpoints: what no backlog can hold is refused before it is handed over', async t => {
+test('checkpoints: a value that no backlog can hold is refused before it is handed over', async t => {
   const { exchange, store } = scene()
   await t.throwsAsync(
     store(job, () => {}),

@@ -7,7 +7,7 @@ import { Deferred } from '../../../lib/support/deferred.ts'
 import { drain, scripted, VirtualClock } from '../../../testing/index.ts'
 import { LateBacklog } from '../../support/late-backlog.ts'
 
-test('dispatch: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
+test('dispatch: every job runs, never more than width at once, however puts, endings and replies interleave', async t => {
   let together = 0
   await fc.assert(
     fc.asyncProperty(
@@ -78,7 +78,7 @@ test('dispatch: a refused exchange is sent again, so that no ending, launch or c
   t.true(restored.includes('half'))
 })
 
-test('dispatch: a checkpoint resolves once its own exchange is answered, not with one that set out before', async t => {
+test('dispatch: a checkpoint resolves once its own exchange is answered, not with one that was sent before', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   const [begin, before, own] = [new Deferred<void>(), new Deferred<void>(), new Deferred<void>()]
@@ -107,7 +107,7 @@ test('dispatch: a checkpoint resolves once its own exchange is answered, not wit
   t.true(stored)
 })
 
-test('dispatch: idle is heard after the last ending, also when several exchanges are answered at once', async t => {
+test('dispatch: `idle` is emitted after the last ending, also when several exchanges are answered at once', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   const handler = scripted<number, void>()
@@ -131,7 +131,7 @@ test('dispatch: idle is heard after the last ending, also when several exchanges
   t.deepEqual(heard, ['finished 1', 'finished 2', 'idle'])
 })
 
-test('dispatch: idle is heard after the last ending, also when the backlog has counted it before its answer comes', async t => {
+test('dispatch: `idle` is emitted after the last ending, also when the backlog has counted it before its reply comes', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   const handler = scripted<string, void>()
@@ -179,7 +179,7 @@ test('dispatch: stop ends though the backlog refuses for good, and says so', asy
   t.true(errors.length > 0)
 })
 
-test('dispatch: a job put anew before its ending was told: the result asked before is that of the new run', async t => {
+test('dispatch: if a job is put anew before its ending is announced, an earlier result promise is that of the new run', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   backlog.executesAtOnce = true
@@ -204,7 +204,7 @@ test('dispatch: a job put anew before its ending was told: the result asked befo
   t.is(await Promise.race([result, clock.advance(1).then(() => 'open')]), 'anew')
 })
 
-test('dispatch: what resolves once it is stored does not do so by the answer of an exchange that had set out before', async t => {
+test('dispatch: a promise that resolves when its report is stored does not resolve with the reply to an earlier exchange', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   const told: string[] = []
@@ -254,7 +254,7 @@ test('dispatch: a put resolves when the backlog has taken it in, and rejects whe
   t.deepEqual(told.slice(3), ['refused'])
 })
 
-test('dispatch: a job that comes while all room is being asked for starts when the answers are back', async t => {
+test('dispatch: a job that comes while all room is requested starts when the replies are back', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   backlog.executesAtOnce = true
@@ -271,7 +271,7 @@ test('dispatch: a job that comes while all room is being asked for starts when t
   t.is(ran, 1)
 })
 
-test('dispatch: a job that another object puts while all room is being asked for starts when the answers are back', async t => {
+test('dispatch: a job that another object puts while all room is requested starts when the replies are back', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   backlog.executesAtOnce = true

@@ -52,7 +52,7 @@ test('apart: an ending that is refused for good fails its job with the reason, a
   t.is((failed?.error as Error | undefined)?.cause, cause)
 })
 
-test('apart: the ending of a job that cannot even fail is dropped and reported, and whoever waits for it is told', async t => {
+test('apart: the ending of a job that cannot even fail is dropped and reported, and its result rejects', async t => {
   const { clock, queue, errors, exchanges } = parts(
     n => n,
     ({ settled }) => settled.some(of(2)),
@@ -85,7 +85,7 @@ test('apart: a checkpoint that is refused for good rejects, and its job and othe
   t.deepEqual(errors, [])
 })
 
-test('apart: what is refused besides is dropped and reported once', async t => {
+test('apart: any other refused item is dropped and reported once', async t => {
   const handler = (n: number, task: Task): number => {
     if (n === 2) task.spent({ tokens: 7 })
     return n
@@ -108,7 +108,7 @@ test('apart: a hold that is refused fails its job alone', async t => {
   t.deepEqual(await run(1, 2, 3), ['1', 'STORE', '3'])
 })
 
-test('apart: where nothing can be told at all, no thing is at fault, and all is told again in a while', async t => {
+test('apart: if even an empty exchange is refused, no item is at fault, and all are sent again later', async t => {
   let broken = false
   const { clock, queue, errors } = parts(
     async n => {
@@ -129,7 +129,7 @@ test('apart: where nothing can be told at all, no thing is at fault, and all is 
   t.deepEqual(await all, [1, 2, 3])
 })
 
-test('apart: a piece that is refused for a reason that exchanges is told again, and nothing is lost', async t => {
+test('apart: an item that is refused for a reason that passes is sent again, and nothing is lost', async t => {
   let asked = 0
   const { run, backlog, errors } = parts(
     n => n,
@@ -145,7 +145,7 @@ test('apart: a piece that is refused for a reason that exchanges is told again, 
   t.false(errors.includes(forGood))
 })
 
-test('apart: what is tried out while jobs end is told piece by piece, so that none is taken for the one at fault', async t => {
+test('apart: endings that come while items are tried are sent one by one, so that none is blamed for another', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   let broken = false

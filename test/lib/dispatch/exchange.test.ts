@@ -4,7 +4,7 @@ import { OutgoingExchange } from '../../../lib/dispatch/exchange.ts'
 
 const settled = (fence: number): Settlement => ({ fence }) as Settlement
 
-test('exchange: what was refused is told again before what came meanwhile', t => {
+test('exchange: refused reports are sent again before newer ones', t => {
   const refused = new OutgoingExchange()
   refused.settled.push(settled(1), settled(2))
   refused.launched.push({ grant: 1, at: 1 })

@@ -89,7 +89,7 @@ const remote = () => {
   return { ...setUp, replies, room }
 }
 
-test('exchanges: one carries all that was reported before it, and what is reported later is part of the next', t => {
+test('exchanges: each carries the reports made before it, and later reports are part of the next', t => {
   const { settle, send, sent, calls } = setup()
   settle('a', 'b')
   send()
@@ -179,7 +179,7 @@ test('exchanges: flush requests a pass, and resolves with the exchange that foll
   t.true(flushed)
 })
 
-test('exchanges: what a refused one reported is sent with the next, before what came meanwhile', async t => {
+test('exchanges: the reports of a refused exchange are sent with the next one, before newer ones', async t => {
   let refuses = true
   const { exchanges, settle, send, sent, calls } = setup(() => {
     if (refuses) throw new Error('disk full')
@@ -197,7 +197,7 @@ test('exchanges: what a refused one reported is sent with the next, before what 
   t.deepEqual(sent.at(-1), ['a', 'b', 'c'])
 })
 
-test('exchanges: a run that waits for its launch to be stored hears that it was not', t => {
+test('exchanges: a run that waits for its launch report is notified that it was refused', t => {
   const { exchanges, send, calls } = setup(() => {
     throw new Error('disk full')
   })
@@ -207,7 +207,7 @@ test('exchanges: a run that waits for its launch to be stored hears that it was 
   t.deepEqual(calls, ['launch of a not reported', 'refused'])
 })
 
-test('exchanges: one that will never be stored is split, and only the ending at fault fails its job', t => {
+test('exchanges: an exchange that can never be stored is split, and only the ending at fault fails its job', t => {
   const { settle, send, sent, calls } = setup(({ settled }) => {
     if (settled.some(({ record, kind }) => record.id === 'bad' && kind === 'finished')) {
       throw new StoreError('the exchange', { cause: new Error('no such value') })

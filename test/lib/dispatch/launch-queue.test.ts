@@ -16,7 +16,7 @@ test('granted: runs come out in the order in which they were granted', t => {
   t.false(launchQueue.any)
 })
 
-test('granted: those whose grace is over are taken out, and the others keep their order', t => {
+test('granted: jobs whose grace is over are taken out, and the others keep their order', t => {
   const launchQueue = new LaunchQueue()
   const [called, a, b, c] = [run(1), run(5), run(9), run(5)] as [Run, Run, Run, Run]
   for (const one of [called, a, b, c]) launchQueue.push(one)
@@ -27,7 +27,7 @@ test('granted: those whose grace is over are taken out, and the others keep thei
   t.deepEqual(launchQueue.takeExpired(99), [])
 })
 
-test('granted: what is revoked is late at once', t => {
+test('granted: a revoked grant has expired at once', t => {
   const launchQueue = new LaunchQueue()
   const [called, a] = [run(9), run(Infinity)] as [Run, Run]
   for (const one of [called, a]) launchQueue.push(one)

@@ -37,7 +37,7 @@ const parts = () => {
   return { clock, launches, begin, told, ids, ready, wakes: () => wakes }
 }
 
-test('launches: a body is reported once, when it has run for a while, with all that have', async t => {
+test('launches: a body is reported once, when it has run for a while, together with all others that have', async t => {
   const { clock, begin, told, ids, wakes } = parts()
   begin('a')
   begin('b')
@@ -65,7 +65,7 @@ test('launches: short bodies, one after the other, are never reported', async t 
   t.is(clock.next, undefined)
 })
 
-test('launches: one that has settled before the exchange sets out is left out of it', async t => {
+test('launches: a run that has settled before the exchange is sent is not reported', async t => {
   const { clock, begin, told, ids } = parts()
   const a = begin('a')
   begin('b')
@@ -75,7 +75,7 @@ test('launches: one that has settled before the exchange sets out is left out of
   t.deepEqual(ids(told()), ['b'])
 })
 
-test('launches: one that is to be reported first is held back until that is stored, also if it was refused at first', t => {
+test('launches: a run that must be reported first is held back until its report is stored, also if the report was refused once', t => {
   const { launches, begin, told, ids, ready, wakes } = parts()
   const a = begin('a', false)
   launches.reportFirst(a)
@@ -89,7 +89,7 @@ test('launches: one that is to be reported first is held back until that is stor
   t.deepEqual(ready, [a])
 })
 
-test('launches: what is held back has lost its grant when that is revoked', t => {
+test('launches: a run that is held back loses its grant when grants are revoked', t => {
   const { launches, begin } = parts()
   const [a, b] = [begin('a', false), begin('b', false)]
   launches.reportFirst(a)
@@ -99,7 +99,7 @@ test('launches: what is held back has lost its grant when that is revoked', t =>
   t.deepEqual([a.graceUntil, b.graceUntil], [-Infinity, Infinity])
 })
 
-test('launches: what is held back goes back when its report is refused for good', t => {
+test('launches: a run that is held back goes back when its report is refused for good', t => {
   const { launches, begin, told, ready } = parts()
   const a = begin('a', false)
   launches.reportFirst(a)

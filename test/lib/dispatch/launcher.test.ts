@@ -121,7 +121,7 @@ test('launcher: above the width nothing begins, though it was granted when the q
   t.deepEqual([underway(), settled()], [['a'], ['b notLaunched']])
 })
 
-test('launcher: what was not launched within its grace goes back before more is claimed', async t => {
+test('launcher: a job that was not launched within its grace goes back before more jobs are claimed', async t => {
   const { clock, launcher, grant, launch, settled, underway } = setup(2)
   grant([record('late')], { graceUntil: clock.now() + 10 })
   grant([record('in time')], { graceUntil: clock.now() + 50 })
@@ -133,7 +133,7 @@ test('launcher: what was not launched within its grace goes back before more is 
   t.deepEqual(underway(), ['in time'])
 })
 
-test('launcher: what was granted before the launches were suspended goes back, what is granted after they resume begins', t => {
+test('launcher: jobs granted before a suspension go back, and jobs granted after it begin', t => {
   const { launcher, grant, launch, settled, underway } = setup(3)
   grant([record('before')])
   launcher.suspend()

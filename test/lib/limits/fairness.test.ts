@@ -122,7 +122,7 @@ test('fairness: a key of weight 3 has three turns where one of weight 1 has one'
   )
 })
 
-test('fairness: whatever the weights, no key is more than a turn of each away from its share', t => {
+test('fairness: with any weights, no key is more than a turn of each away from its share', t => {
   t.notThrows(() =>
     fc.assert(
       fc.property(

@@ -13,7 +13,7 @@ import {
   textOfKeys,
 } from '../../../lib/limits/keys.ts'
 
-test('keys: what is left out has its default, and the parsed form is frozen', t => {
+test('keys: an option that is left out has its default, and the parsed form is frozen', t => {
   const parsed = parseKeys('keys', {})
 
   t.deepEqual(parsed, { width: Infinity, rate: [], weight: 1, order: 'fair' })
@@ -26,7 +26,7 @@ test('keys: what is left out has its default, and the parsed form is frozen', t 
   })
 })
 
-test('keys: what is no object of limits, a revoked proxy among it, is refused by the name of the option', t => {
+test('keys: a value that is no object of limits, such as a revoked proxy, is refused by the name of the option', t => {
   const { proxy, revoke } = Proxy.revocable({}, {})
   revoke()
 

@@ -89,7 +89,7 @@ test('named rules: room is left in each rule from one window before all have roo
   t.like(refusalByRules(own, [quick], 2, undefined, 59_950), { why: 'rate' })
 })
 
-test('named rules: what holds a job up leaves turns out', t => {
+test('named rules: the reported rule is never a turn of another queue', t => {
   const rule = named({ limit: 1, per: 1_000 })
   t.is(blockingByRules(own, [rule], undefined, 0), undefined)
   chargeRules([rule], 1, undefined, 0, 0)

@@ -20,7 +20,7 @@ function share(turns: RuleTurns, room: number, askers: readonly number[], now = 
   })
 }
 
-test('turns: nobody waits for a rule that nobody else wants, and a queue is never ahead of itself', t => {
+test('turns: no queue waits for a rule that no other queue wants, and none is ahead of itself', t => {
   const turns = new RuleTurns()
   t.is(turns.ahead(1, 0), undefined)
   turns.wait(wait(1))
@@ -42,7 +42,7 @@ test('turns: queues that wait are first in turn, one start after the other', t =
   t.deepEqual(order, [1, 2, 3, 1, 2, 3, 1])
 })
 
-test('turns: room for many is shared evenly, whoever asks first', t => {
+test('turns: room for many starts is shared evenly, in any order of requests', t => {
   for (const askers of [
     [1, 2, 3],
     [3, 1, 2],
@@ -110,7 +110,7 @@ test('turns: the sessions of a queue share its turns', t => {
   t.is(turns.ahead(1, 0), undefined)
 })
 
-test('turns: what is left for others is as much as their starts take', t => {
+test('turns: the room left for others is as much as their starts take', t => {
   const turns = new RuleTurns()
   turns.wait(wait(1, { amount: 40, wants: 1 }))
 

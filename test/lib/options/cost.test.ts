@@ -18,7 +18,7 @@ test('cost: units by name are copied, each read once', t => {
   t.deepEqual(Object.entries(parseCost('cost', JSON.parse('{"__proto__": 3}'))), [['__proto__', 3]])
 })
 
-test('cost: what gives no units by name is refused, and a wrong amount with its unit', t => {
+test('cost: a value without units by name is refused, and a wrong amount with its unit', t => {
   const { proxy, revoke } = Proxy.revocable({}, {})
   revoke()
   const wrong = [5, '5', null, undefined, [5], new Map([['tokens', 5]]), new Set(), new Date(), () => ({}), proxy]
@@ -44,7 +44,7 @@ test('cost: a default in a unit that the declared rules do not count is refused 
   t.notThrows(() => parseDefaultCost({ token: 5 }, []))
 })
 
-test('cost: a function that throws is the cause of the refusal, and one that returns no cost is told what to return', t => {
+test('cost: the error of a function is the cause of the refusal, and a wrong return value is refused with what to return', t => {
   const boom = new Error('boom')
   const thrown = t.throws(() =>
     parseDefaultCost(() => {

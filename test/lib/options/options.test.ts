@@ -112,7 +112,7 @@ test('options: a number that came as text, and one that is too large, are refuse
   t.regex(said({ afterCrash: 'retry' }), /^afterCrash must be 'again' or 'fail', or a function of the job, got 'retry'/)
 })
 
-test('options: what cannot be read, and what is no object of options, is refused by its name', t => {
+test('options: an unreadable value, and one that is no object of options, is refused by its name', t => {
   const { proxy: revoked, revoke } = Proxy.revocable({}, {})
   revoke()
   const throwing = (name: string): object => ({
@@ -174,7 +174,7 @@ test('options: of a put, what cannot be read rejects by its name, and each optio
   t.deepEqual([job.priority, reads, queue.counts.pending], [5, 1, 1])
 })
 
-test('options: a signal may be of another realm, and the controller of one is told from it', async t => {
+test('options: a signal may be of another realm, and its controller is distinguished from it', async t => {
   const queue = new DispatchQueue<number>(nothing, { paused: true })
   const { signal } = new AbortController()
   const foreign = {
@@ -189,7 +189,7 @@ test('options: a signal may be of another realm, and the controller of one is to
   })
 })
 
-test('options: what is given for a handler in its place says that the handler comes first', t => {
+test('options: the refusal of another value in the place of the handler says that the handler comes first', t => {
   const swapped = (): unknown => new DispatchQueue({ width: 5 } as never)
 
   t.throws(swapped, { instanceOf: OptionError, message: /^handler must be .*, got an object; the handler comes first/ })
@@ -280,7 +280,7 @@ test('options: keep.results where no finished job is kept is refused with the op
   t.notThrows(() => parseQueueOptions({ keep: { results: false } }))
 })
 
-test('options: what a durable backlog keeps is kept longer by default, and not counted', t => {
+test('options: a durable backlog keeps ended jobs longer by default, and any number of them', t => {
   const backlog = { durable: true, strict: true, attach: () => Promise.reject(new Error('not asked')) }
 
   t.deepEqual(parseQueueOptions({ name: 'q', backlog }).keep, {

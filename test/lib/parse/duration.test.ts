@@ -49,7 +49,7 @@ test('duration: milliseconds, or a number with a unit, mean what they say', t =>
   for (const [value, ms] of good) t.is(durationMs('delay', value), ms, String(value))
 })
 
-test('duration: all else is refused with the name of the option, the value and examples of what is meant', t => {
+test('duration: any other value is refused with the name of the option, the value and examples', t => {
   for (const value of bad) {
     const error = t.throws(() => durationMs('retry.delay', value), { instanceOf: OptionError }, String(value))
 

@@ -70,7 +70,7 @@ test('fingerprint: different content never has one digest', t => {
   t.is(new Set(values.map(fingerprint)).size, values.length)
 })
 
-test('fingerprint: what cannot be compared is equal to itself', t => {
+test('fingerprint: a value that cannot be compared is equal to itself', t => {
   const loop: unknown[] = []
   loop.push(loop)
   let deep = {}
@@ -103,7 +103,7 @@ test('fingerprint: a part that is shared is read once, and counts as if it was n
   t.is(fingerprint([{ a: { b: 1 } }, { a: { b: 1 } }]), fingerprint(Array(2).fill({ a: { b: 1 } })))
 })
 
-test('fingerprint: what cannot be read is refused', t => {
+test('fingerprint: an unreadable value is refused', t => {
   const { proxy, revoke } = Proxy.revocable({}, {})
   revoke()
   t.throws(() => fingerprint({ proxy }), { instanceOf: PayloadError, message: /^payload cannot be read/ })

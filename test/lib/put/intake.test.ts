@@ -78,7 +78,7 @@ const settle = async (): Promise<void> => {
   for (let i = 0; i < 30; i++) await undefined
 }
 
-test('intake: what is put in one turn of the loop goes to the backlog as one batch, in its order', async t => {
+test('intake: the puts of one turn of the event loop go to the backlog as one batch, in order', async t => {
   const { batches, log, open, one, many } = setup()
   open()
   one('a')
@@ -104,7 +104,7 @@ test('intake: nothing goes before the backlog is open', async t => {
   t.true(intake.empty)
 })
 
-test('intake: a backlog that cannot be opened refuses what was put, and all that is put later', async t => {
+test('intake: a backlog that cannot be opened refuses earlier puts and later ones', async t => {
   const { intake, log, one } = setup()
   one('a')
   intake.fail(new Error('no file'))
@@ -232,7 +232,7 @@ test('intake: the clock is read once for the puts of one turn, also after a put 
   t.is(intake.record(4, undefined).queuedAt, clock.wall())
 })
 
-test('intake: what was sent is released, though earlier puts are always outstanding', async t => {
+test('intake: sent puts are released, though earlier ones are always outstanding', async t => {
   const { round } = alwaysOutstanding(3)
   const sent: WeakRef<JobRecord>[] = []
   for (let i = 0; i < 20; i++) sent.push(new WeakRef(await round(`${i}`)))
@@ -394,7 +394,7 @@ const bounded = (room: number) => {
   return { ...made, state }
 }
 
-test('intake: what finds no room waits in its order, and what fits behind it waits too', async t => {
+test('intake: puts without room wait in order, and smaller ones behind them wait too', async t => {
   const { log, one, many, intake, state } = bounded(1)
   one('a')
   many('b', 'c')
@@ -450,7 +450,7 @@ test('intake: a put while others wait tries the first of them, and no more', asy
   t.deepEqual(batches, [['a']])
 })
 
-test('intake: where another process has taken the room, what does not fit waits before all that came after it', async t => {
+test('intake: if another process has taken the room, a put that does not fit waits before all later ones', async t => {
   const { batches, intake, log, one, state } = bounded(0)
   for (const name of ['a', 'b', 'c', 'd']) one(name)
   await settle()
@@ -490,7 +490,7 @@ test('intake: more jobs together than the queue can hold are refused, because th
   t.deepEqual(log, ['refused a,b,c,d: QueueFullError', 'empty'])
 })
 
-test('intake: a job with a signal is withdrawn before it is sent, with all that were put together with it', async t => {
+test('intake: a job with a signal is withdrawn before it is sent, with all jobs of the same putMany', async t => {
   const { intake, batches, log, open, one, many } = setup()
   open()
   one('a')
@@ -516,7 +516,7 @@ test('intake: a job that waits for room is found by its id', async t => {
   t.deepEqual(log, ['refused a: Error', 'empty'])
 })
 
-test('intake: what was taken to be cleared and is not waits again, before what came after it', async t => {
+test('intake: puts that were taken for a clear that failed wait again, before later ones', async t => {
   const { intake, log, one, state } = bounded(0)
   one('a')
   await settle()

@@ -57,7 +57,7 @@ test('overflow: as many puts are sent at once as there is room for, and the othe
   t.deepEqual(left(), ['c', 'd'])
 })
 
-test('overflow: puts that wait go before all that come later', async t => {
+test('overflow: waiting puts go before all later ones', async t => {
   const { overflow, batches, counts, left } = setup(1)
   await overflow.send(jobs('a', 'b'), true)
   counts.pending = 0

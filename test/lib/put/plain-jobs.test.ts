@@ -9,7 +9,7 @@ function jobs(many: number): PlainJobs {
   return plain
 }
 
-test('plain: a record is made when it is asked for, once, with all that was put', t => {
+test('plain: a record is made when it is first read, once, with all its data', t => {
   const plain = jobs(3)
 
   const record = plain.at(11) as JobRecord
@@ -40,7 +40,7 @@ test('plain: the next is the first that still waits, whatever has left before', 
   t.is(plain.left, 4)
 })
 
-test('plain: one that has ended is not there any more', t => {
+test('plain: a job that has ended is removed', t => {
   const plain = jobs(2)
   const record = plain.at(10) as JobRecord
   plain.drop(record)

@@ -25,7 +25,7 @@ test('waiting puts: as many entries are taken as hold no more jobs than there is
   t.is(endOfFitting([], 0, 5), 0)
 })
 
-test('waiting puts: what is put back comes before all others, whether it was taken before or not', t => {
+test('waiting puts: an entry that is put back comes before all others, whether it was taken before or not', t => {
   const room = new WaitingPuts()
   const [a, b, c, d] = [one(1), one(2), one(3), one(4)] as const
   for (const entry of [a, b, c]) room.push(entry)

@@ -25,7 +25,7 @@ test('withdrawals: a withdrawn put keeps its place until its turn comes, and is 
   t.deepEqual(withdrawals.remaining([a, b]), [a, b])
 })
 
-test('withdrawals: the signal of any job withdraws all that were put together with it', t => {
+test('withdrawals: the signal of any job withdraws all jobs of the same putMany', t => {
   const withdrawals = new Withdrawals()
   const [a, b] = [job('a'), job('b')]
   const both = call(a, b)

@@ -180,7 +180,7 @@ test('learn: a reply that comes later than the start is remembered teaches nothi
   t.is(refusedAfter(8_100), 0)
 })
 
-test('learn: what was learned stays with a change of the rate that keeps the window and the unit', t => {
+test('learn: the learned jitter survives a change of the rate that keeps the window and the unit', t => {
   const rate = learning()
   const at = learn(rate, 20, 0)
   const rule = { limit: 5, per: 1_000, jitter: 'learn' }

@@ -139,7 +139,7 @@ const refusals: readonly (readonly [value: unknown, option: string, message: Reg
   [[{ limit: 5, per: 1, Burst: 2 }], 'rate[0].Burst', /did you mean rate\[0\]\.burst\?/],
 ]
 
-test('rate: all else is refused with its path, its value and what is allowed', t => {
+test('rate: any other value is refused with its path and what is allowed', t => {
   for (const [value, option, message] of refusals) {
     const error = t.throws(() => parseRate('rate', value), { instanceOf: OptionError, message })
 
@@ -258,7 +258,7 @@ test('rate: a rule of a unit counts that cost, and a job that names no such cost
   granted(t, start(rate, 1_000, { tokens: 100 }))
 })
 
-test('rate: all rules are asked before any is charged', t => {
+test('rate: all rules are checked before any is charged', t => {
   const rate = rateOf({ limit: 5, per: 1_000 }, { limit: 10, per: 1_000, of: 'tokens' })
   start(rate, 0, { tokens: 8 })
 
@@ -298,7 +298,7 @@ test('rate: whole units are exact up to large limits, and tiny limits limit', t 
   refused(t, start(rateOf({ limit: Number.MIN_VALUE, per: 10, of: 'bytes' }), 0, { bytes: 1 }))
 })
 
-test('rate: a cost above a limit can never start, and is told by unit, cost and limit', t => {
+test('rate: a cost above a limit can never start, and its refusal names unit, cost and limit', t => {
   const rate = rateOf({ limit: 5, per: 1_000 }, { limit: 10, per: 1_000, of: 'tokens' })
 
   t.deepEqual(rate.impossible({ tokens: 10.5 }), { unit: 'tokens', cost: 10.5, limit: 10 })
@@ -530,7 +530,7 @@ test('rate: a rate without rules can be held too, and is idle again after the ho
   t.true(rate.idle)
 })
 
-test('rate: what blocks longest is named, be it a rule or a hold', t => {
+test('rate: the rule or hold that blocks longest is named', t => {
   const rate = rateOf({ limit: 1, per: 100 }, { limit: 10, per: 1_000, of: 'tokens' })
   const [short, long] = rate.rules as [RateRule, RateRule]
   start(rate, 0, { tokens: 8 })
@@ -600,7 +600,7 @@ test('rate: a whole burst can be granted at once also where grants have a grace'
   t.is(rate.next(undefined, 40), 105)
 })
 
-test('rate: a confirmation and a correction tell the spread too', t => {
+test('rate: a confirmation and a correction also report the spread', t => {
   const rate = rateOf({ limit: 10, per: 1_000, of: 'tokens', spread: true })
   const grant = rate.grant({ tokens: 2 }, 0, 30)
   t.is(rate.next(undefined, 0), 230)
@@ -636,7 +636,7 @@ test('rate: a longer window sees back as far as the old one remembered', t => {
   t.is(rate.next(undefined, 100), 1_050)
 })
 
-test('rate: costs are remembered also in units that only a later rule asks for', t => {
+test('rate: costs are remembered also in units that only a later rule counts', t => {
   const rate = rateOf({ limit: 10, per: 100, of: 'a' }, { limit: 5, per: 1_000 })
   const grant = start(rate, 0, { a: 7, b: 3 })
 
@@ -1232,7 +1232,7 @@ test('rate: written down start by start, it is what it would be written down who
   t.true(written > runs * 4, `too quiet: ${written} rows`)
 })
 
-test('rate: the instant at which a start counts can be asked for while it is remembered', t => {
+test('rate: the instant at which a start counts can be read while the start is remembered', t => {
   const rate = rateOf({ limit: 2, per: 100 })
   const grant = rate.grant(undefined, 5, 10)
   t.is(rate.countsAt(grant), 15)

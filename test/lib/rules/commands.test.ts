@@ -27,13 +27,13 @@ test('commands: a refusal names the command, the job, its state and the states t
   })
 })
 
-test('commands: a job that is not there is an error that names it as it was asked for', t => {
+test('commands: an unknown job is refused with the name that the caller gave', t => {
   t.throws(() => knownJob(undefined, 'a'), { instanceOf: JobUnknownError, message: /'a'/ })
   t.throws(() => knownJob(undefined, 7), { instanceOf: JobUnknownError, message: /'7'/ })
   t.is(knownJob('job', 'a'), 'job')
 })
 
-test('commands: a cancel ends what waits, asks what runs, and leaves what has ended', t => {
+test('commands: a cancel ends a waiting job, requests the end of a run, and leaves ended jobs alone', t => {
   t.deepEqual(states.map(cancelEffect), ['ends', 'ends', 'requests', 'none', 'none', 'none'])
   t.deepEqual(states.filter(isWaiting), ['pending', 'delayed'])
 })

@@ -147,7 +147,7 @@ test('rules: a rule that was only set is in force, and is gone when that is clea
   t.deepEqual(rulesNow(a, book), { rules: slow, rateIsSet: false })
 })
 
-test('rules: those with a name are told from those of a queue alone', t => {
+test('rules: named rules are distinguished from those of a queue alone', t => {
   t.is(unnamed(slow), slow)
   t.deepEqual(unnamed([...slow, ...gateway(3)]), slow)
 })

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { overriddenOf } from '../../../lib/rules/settings.ts'
 
-test('settings: what is in force otherwise than declared is overridden, and nothing else', t => {
+test('settings: a setting that differs from its declaration is overridden, and no other is', t => {
   const none = { globalWidth: Infinity, declaredGlobalWidth: undefined }
 
   t.is(overriddenOf(none, false), undefined)

@@ -55,7 +55,7 @@ test('transitions: a job goes back at once, with its attempt, where it was throt
   }
 })
 
-test('transitions: what goes back without an attempt to lose needs no record of its own', t => {
+test('transitions: a job that goes back without an attempt to give back needs no record of its own', t => {
   const job = record(undefined)
 
   goBack(settled({ kind: 'notLaunched', record: job }), now)

@@ -157,7 +157,7 @@ test('run: only a body that runs can be interrupted', t => {
   t.is(state(), 'closing')
 })
 
-test('run: a run that lost its job settles nothing, and its body is asked to end', async t => {
+test('run: a run that lost its job settles nothing, and the signal of its body aborts', async t => {
   const { clock, log, handler, run, state } = setup()
   const { signal } = run
   run.launch(0)
@@ -182,7 +182,7 @@ test('run: an abandoned body frees no slot when it ends, and is reported as left
   t.deepEqual([log, state()], [['left behind'], 'ended'])
 })
 
-test('run: whoever waits for the end of a body hears it when it has ended, whatever became of its job', async t => {
+test('run: callers that await the end of a body are notified when it has ended, whatever became of its job', async t => {
   const { clock, handler, run } = setup()
   run.launch(0)
   run.cancel('no need')

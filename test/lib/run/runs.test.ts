@@ -25,7 +25,7 @@ test('runs: they stand in the order of their claim, and any may leave', t => {
   t.deepEqual([...runs], [])
 })
 
-test('runs: one that ended plainly begins anew without a trace of the job before', t => {
+test('runs: a run that ended plainly is reused without a trace of its former job', t => {
   const runs = new Runs(host)
   const run = runs.add(job('a'), undefined, 0, 99)
   run.launch(5)
@@ -48,7 +48,7 @@ test('runs: one that ended plainly begins anew without a trace of the job before
   t.false(again.isOf(job('a'), 0))
 })
 
-test('runs: one whose signal somebody holds is not used again', t => {
+test('runs: a run whose signal is still held is not reused', t => {
   const runs = new Runs(host)
   const run = runs.add(job('a'), undefined, 0, Infinity)
   t.false(run.signal.aborted)
@@ -59,7 +59,7 @@ test('runs: one whose signal somebody holds is not used again', t => {
   t.not(runs.add(job('b'), undefined, 0, Infinity), run)
 })
 
-test('runs: one whose cost may still be corrected does not begin anew', t => {
+test('runs: a run whose cost may still be corrected is not reused', t => {
   const runs = new Runs(host)
   const run = runs.add(job('a'), undefined, 7, Infinity)
   run.launch(5)

@@ -46,7 +46,7 @@ test('after: a header that is missing or empty is no value', t => {
   for (const missing of [null, undefined, '', '  ']) t.is(afterMs('Throttled', missing, wall), undefined)
 })
 
-test('after: all else is refused, and says who was given it', t => {
+test('after: any other value is refused, with the name of the error that got it', t => {
   const wrong: readonly unknown[] = [
     ...[
       'soon',

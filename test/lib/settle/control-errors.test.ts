@@ -20,7 +20,7 @@ test('control errors: they are known by their code, whichever copy of rdq made t
   }
 })
 
-test('control errors: an error of somebody else that merely has the code, or resists, asks for nothing', t => {
+test('control errors: a foreign error that merely has the code, or cannot be read, requests nothing', t => {
   const others: readonly unknown[] = [
     ...[
       undefined,
@@ -50,7 +50,7 @@ test('control errors: Throttled takes the header of a response as it comes', t =
   t.like(controlOf(new Throttled(new Headers().get('retry-after')), wall), { kind: 'throttled', afterMs: undefined })
 })
 
-test('control errors: what is wrong is refused where they are made, with their name and that of the argument', t => {
+test('control errors: wrong arguments are refused at construction, with the names of the error and the argument', t => {
   const tenant = null as unknown as string
   const wrong: readonly [() => unknown, RegExp, string][] = [
     [() => new Throttled('soon'), /^Throttled: after must be .*, got 'soon'$/, 'after'],

@@ -19,7 +19,7 @@ test('ending texts: a result has one where results are kept, an error where the 
   t.is(texts(true, true).of('snooze', { error: new Error('no') }), undefined)
 })
 
-test('ending texts: a result that cannot be stored has none, and the first one is told of', t => {
+test('ending texts: a result that cannot be stored has none, and the first such result is reported', t => {
   const { of, errors } = texts(true, true)
 
   t.is(of('finished', { value: { at: new Date(0) } }), undefined)

@@ -30,7 +30,7 @@ test('settlement: RetryLater goes back, and Throttled holds at most as long as m
   t.deepEqual([held.kind, held.waitMs, held.heldKey, held.heldRule], ['throttled', 5_000, 'k', undefined])
 })
 
-test('settlement: Throttled holds the key of the job if asked to, and the queue if the job has none', t => {
+test('settlement: Throttled with `key` holds the key of the job, and the queue if the job has none', t => {
   const held = (key: string | undefined) => settled(new Throttled(1, { key: true }), { key })
 
   t.is(held('own').heldKey, 'own')
@@ -66,7 +66,7 @@ test('settlement: a date counts from the instant at which the error is read', t 
   t.is(settled(new RetryLater(new Date(wall - 3_000))).waitMs, 0)
 })
 
-test('settlement: a foreign control error that asks for what cannot be fails the job with the error that says so', t => {
+test('settlement: a foreign control error with invalid arguments fails the job with the error that says so', t => {
   const foreign = (fields: object): unknown => Object.assign(new Error('of another copy'), fields)
 
   const bad = settled(foreign({ code: 'RETRY_LATER', after: 'soonish' }))

@@ -137,7 +137,7 @@ test('retryAfter: instants count from the Date header, so a clock that is wrong 
   }
 })
 
-test('retryAfter: what has passed is now, and of several headers the longest wait holds', t => {
+test('retryAfter: an instant in the past is now, and of several headers the longest wait holds', t => {
   t.is(retryAfter({ 'retry-after': 'Sun, 06 Nov 1994 08:49:37 GMT' }, { now })?.afterMs, 0)
   t.is(retryAfter({ 'x-ratelimit-reset': inSeconds(-5) }, { now })?.afterMs, 0)
   t.is(retryAfter({ 'retry-after': '0' }, { now })?.afterMs, 0)
@@ -145,7 +145,7 @@ test('retryAfter: what has passed is now, and of several headers the longest wai
   t.is(retryAfter({ 'retry-after': '315360000' }, { now })?.afterMs, 10 * 365 * 86_400_000)
 })
 
-test('retryAfter: what cannot be read counts as absent, and a good header beside it is read', t => {
+test('retryAfter: an unreadable header counts as absent, and a good one beside it is read', t => {
   const garbage = [
     ...['', ' ', 'soon', '-1', '1e3', '0x10', 'NaN', 'Infinity', '5 apples', '5;x', '9'.repeat(30), '5, soon'],
     ...['Thu, 30 Feb 2026 12:00:00 GMT', '2026-05-28T12:00:30Z', 'Fri, 31 Dec 9999 23:59:59 GMT', '\u0000', '5m'],
@@ -183,7 +183,7 @@ test('retryAfter: a header of more than 2,000 characters is not read, whatever i
   }
 })
 
-test('retryAfter: what holds no headers is refused, and so is a now that is no number', t => {
+test('retryAfter: a value without headers is refused, and so is a now that is no number', t => {
   const resists = new Proxy(
     {},
     {
@@ -199,7 +199,7 @@ test('retryAfter: what holds no headers is refused, and so is a now that is no n
   t.throws(() => retryAfter({}, { at: 5 } as never), { instanceOf: OptionError })
 })
 
-test('retryAfter: what it says holds a queue, up to maxHold, and explain and limited show it', async t => {
+test('retryAfter: its wait holds a queue, up to maxHold, and explain and limited show it', async t => {
   const clock = new VirtualClock({ wall: now })
   const headers = { 'retry-after': '315360000' }
   let calls = 0

@@ -36,7 +36,7 @@ test('clean context: stores that look like ids, and those that begin within, mak
   }
 })
 
-test('clean context: what is entered in it is gone the next time', t => {
+test('clean context: a store that is entered in it is gone the next time', t => {
   const requests = new AsyncLocalStorage<unknown>()
   const look = (): unknown => {
     const before = requests.getStore()

@@ -10,7 +10,7 @@ test('deferred: it settles once, by whichever comes first', async t => {
   t.is(await deferred.promise, 1)
 })
 
-test('deferred: a failure and a rejected promise that nobody hears are no unhandled rejections', async t => {
+test('deferred: a failure and a rejected promise without a reaction are no unhandled rejections', async t => {
   const unhandled: unknown[] = []
   const hear = (error: unknown): void => void unhandled.push(error)
   process.on('unhandledRejection', hear)

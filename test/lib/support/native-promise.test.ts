@@ -16,7 +16,7 @@ test('sure: a promise of the language is taken as it is, and no other', t => {
   t.false(isNativePromise({}))
 })
 
-test('sure: one that answers at once and often settles once, and later', async t => {
+test('sure: a thenable that settles at once and often settles the promise once, and later', async t => {
   const log: string[] = []
   const often = withThen((take, refuse) => {
     take('first')
@@ -31,7 +31,7 @@ test('sure: one that answers at once and often settles once, and later', async t
   t.deepEqual(log, ['first'])
 })
 
-test('sure: one of another realm, and one whose then throws', async t => {
+test('sure: a thenable of another realm, and one whose then throws', async t => {
   t.is(await toNativePromise(runInNewContext('Promise.resolve(7)')), 7)
   const problem = new Error('no')
   const throws = withThen(() => {

@@ -49,7 +49,7 @@ test('answers: a refusal is acted on, whether it is thrown or rejected', async t
   t.deepEqual(heard, ['thrown', 'rejected'])
 })
 
-test('answers: what fails while an accepted answer is acted on is no refusal', t => {
+test('replies: an error thrown while an accepted reply is handled is no refusal', t => {
   const failing = (): void => {
     throw new Error('a bug')
   }

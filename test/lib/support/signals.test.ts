@@ -11,7 +11,7 @@ function listening() {
 }
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length
 
-test('signals: each item is told once when the signal aborts, with one listener for all', t => {
+test('signals: each item is notified once when the signal aborts, with one listener for all', t => {
   const { signals, told } = listening()
   const controller = new AbortController()
   for (let i = 0; i < 20; i++) signals.listen(controller.signal, i)
@@ -35,7 +35,7 @@ test('signals: any number of queues have one listener on a signal, which goes wi
   t.is(listeners(signal), 0)
 })
 
-test('signals: an abort is told to each queue that listens', t => {
+test('signals: each queue that listens is notified of an abort', t => {
   const queues = [...Array(3)].map(listening)
   const controller = new AbortController()
   for (const [i, { signals }] of queues.entries()) signals.listen(controller.signal, i)
@@ -48,7 +48,7 @@ test('signals: an abort is told to each queue that listens', t => {
   )
 })
 
-test('signals: what was taken back is not told, and the last takes the listener off', t => {
+test('signals: a removed item is not notified, and removing the last one removes the listener', t => {
   const { signals, told } = listening()
   const controller = new AbortController()
   const first = signals.listen(controller.signal, 'first')
@@ -65,14 +65,14 @@ test('signals: what was taken back is not told, and the last takes the listener 
   t.deepEqual(told, ['third'])
 })
 
-test('signals: one that has aborted tells at once', t => {
+test('signals: a signal that has aborted notifies at once', t => {
   const { signals, told } = listening()
   signals.listen(AbortSignal.abort(), 'a')()
 
   t.deepEqual(told, ['a'])
 })
 
-test('signals: an item that is taken back during the abort leaves the set that is told', t => {
+test('signals: an item that is removed during the abort is not notified', t => {
   const controller = new AbortController()
   const told: number[] = []
   let forget: (() => void)[] = []

@@ -38,7 +38,7 @@ test('thrown: an error of another realm is one here', t => {
 for (const value of [undefined, null, 'text', 7, false, { a: [1] }]) {
   test(`thrown: ${JSON.stringify(value)} comes back as it is`, t => t.deepEqual(again(value), value))
 }
-test('thrown: what cannot be read is left out, and the rest is recorded', t => {
+test('thrown: unreadable properties are left out, and the rest is recorded', t => {
   const cyclic = new Error('cyclic') as Error & { self?: unknown; list?: unknown }
   cyclic.self = cyclic
   cyclic.list = [cyclic]
@@ -78,7 +78,7 @@ test('thrown: a text that is no JSON is an error that shows it', t => {
   t.regex((errorFromJson('{oops') as Error).message, /no JSON: \{oops/)
 })
 
-test('thrown: one of parts without end is recorded in a moment, and in part', t => {
+test('thrown: an error with endless parts is recorded quickly, and in part', t => {
   const endless: unknown = new Proxy(
     {},
     {

@@ -48,7 +48,7 @@ for (const [what, payload, path, said] of [
   })
 }
 
-test('payload: what JSON gives back as it was is carried exactly', t => {
+test('payload: a value that JSON returns unchanged is carried exactly', t => {
   for (const value of [
     undefined,
     null,
@@ -104,7 +104,7 @@ test('payload: shared parts are read once', t => {
   t.true(looks >= 2 ** 12 && looks < 2 ** 12 + 20, `${looks}`)
 })
 
-test('payload: what cannot be read is refused with its path, and its error as the cause', t => {
+test('payload: an unreadable value is refused with its path, and its error as the cause', t => {
   const cause = new Error('not said')
   const bad = {
     get to(): string {

@@ -208,7 +208,7 @@ test('link: a stored put whose reply was lost is answered before any exchange is
   t.is(connection.list, 'attach, exchange 1, exchange 2')
 })
 
-test('link: a connection that fails while it is open has answered all that was done', async t => {
+test('link: a connection that fails while it is open has answered every executed request', async t => {
   const { clock, connection, ask, ends, reports, isEnded } = await opened()
   ask(put, cancel, exchange(1))
   await clock.settle()

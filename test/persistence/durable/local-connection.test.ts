@@ -122,7 +122,7 @@ test('local connection: requests that come while a transaction is under way go i
   t.deepEqual(await Promise.all(asked), [1, 2, first(3), 4])
 })
 
-test('local connection: a busy store is asked again, in the same order, and queries wait behind', async t => {
+test('local connection: requests to a busy store are repeated, in the same order, and queries wait behind them', async t => {
   const { clock, link, store } = await scene()
   store.faults = [new StoreBusyError('locked'), new StoreBusyError('locked')]
 
@@ -152,7 +152,7 @@ test('local connection: a store that stays busy for long refuses puts, and excha
   t.is(await exchange, 1)
 })
 
-test('local connection: what cannot be stored is refused alone, and what was sent with it is done', async t => {
+test('local connection: a request that cannot be stored is refused alone, and those sent with it are executed', async t => {
   const { link, store } = await scene()
   store.refuses = request => request.kind === 'put' && request.ids[0] === 'bad'
 
@@ -222,7 +222,7 @@ test('local connection: a store that cannot be opened refuses all; one that was 
   t.is(clock.next, undefined)
 })
 
-test('local connection: changes wake, a dead worker is recovered, and whoever gives up its claims is told', async t => {
+test('local connection: changes wake, a dead worker is recovered, and a queue whose claims are given up is notified', async t => {
   const { clock, connection, store, heard } = await scene()
 
   store.changed()
@@ -235,7 +235,7 @@ test('local connection: changes wake, a dead worker is recovered, and whoever gi
   t.deepEqual(heard, ['wake', 'wake', 'stalled'])
 })
 
-test('local connection: the last queue that leaves signs the worker off, after what it asked', async t => {
+test('local connection: the last queue that leaves unregisters the worker, after its own requests', async t => {
   const { link, client, store } = await scene()
   const asked = link.request(exchangeOf(1))
 

@@ -44,7 +44,7 @@ test('ledger: a given id is remembered for its time and no longer, a made one no
   t.is(ledger.recall('mine', 110), undefined)
 })
 
-test('ledger: pruning forgets at most as many ids as it is told, and only those whose time is over', t => {
+test('ledger: pruning forgets at most the given number of ids, and only ids whose time is over', t => {
   const ledger = new JobIndex()
   for (const [id, now] of [
     ['a', 0],

@@ -50,7 +50,7 @@ test('remembered: pruning forgets at most so many, those that are over and those
   t.is(ids.size, 0)
 })
 
-test('remembered: what was freed leaves no gaps for ever, and each gap is passed once', t => {
+test('remembered: freed ids leave no lasting gaps, and each gap is passed once', t => {
   const ids = new RememberedIds()
   // To walk over all gaps each time would take minutes, in which ava gives up.
   for (let i = 0; i < 300_000; i++) {

@@ -58,7 +58,7 @@ test('putWithin: an id that a queue has put stands for the same payload here, an
   t.throws(() => within('third', { id: 'x' }), { code: 'ID_CONFLICT' })
 })
 
-test('putWithin: what is put in a transaction runs after its commit, and never was when it rolls back', async t => {
+test('putWithin: a job that is put in a transaction runs after its commit, and does not exist after a rollback', async t => {
   const path = at('within.db')
   const seen: unknown[] = []
   const queue = new DispatchQueue(payload => void seen.push(payload), { name: 'q', backlog: new SqliteBacklog(path) })
@@ -122,7 +122,7 @@ test('putWithin: a runAt that is past is now', async t => {
 
   t.deepEqual(await runOut(), ['a', 'b'])
 })
-test('putWithin: a job has the id it was given, and is put once under it, by whomever', async t => {
+test('putWithin: a job has its given id, and is put once under it, by any process', async t => {
   const { clock, queue, handler, within, runOut } = await working(t, { width: 5 })
 
   t.is(within('a', { id: 'order-1' }), 'order-1')
@@ -165,7 +165,7 @@ test('putWithin: a job has the key it was given, and waits where that key is hel
   await clock.advance(1)
   t.deepEqual(handler.called.slice(-2), ['x1', 'x2'])
 })
-test('putWithin: what is not legal is refused as put refuses it', t => {
+test('putWithin: illegal options are refused as put refuses them', t => {
   const db = new Database(at('refused.db'))
   const within = (run: () => unknown) => t.throws(() => db.transaction(run).immediate())
   t.true(within(() => putWithin(db, 'q', () => {})) instanceof PayloadError)
@@ -208,7 +208,7 @@ for (const mode of ['delete', 'wal']) {
     db.close()
   })
 }
-test('putWithin: what it made goes with the rollback, and is made again by the next, by this handle or by a queue', async t => {
+test('putWithin: its rows disappear with a rollback, and the next put creates them again, by this handle or by a queue', async t => {
   const path = at('rolled-back.db')
   const db = new Database(path)
   db.pragma('journal_mode = wal')

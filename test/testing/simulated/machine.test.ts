@@ -136,7 +136,7 @@ function stage(t: ExecutionContext): Stage {
   }
 }
 
-test('process: what a dead one had underway is run by another at once, and the dead one does nothing more', async t => {
+test('process: jobs of a dead process are run by another at once, and the dead one does nothing more', async t => {
   const { machine, ran, process, queue } = stage(t)
   const [one, two] = [process('one'), process('two')]
   const first = queue(one)
@@ -156,7 +156,7 @@ test('process: what a dead one had underway is run by another at once, and the d
   t.deepEqual(machine.uncaught, [])
   two.kill()
 })
-test('process: one that is frozen is not taken for dead', async t => {
+test('process: a frozen process does not count as dead', async t => {
   const { machine, ran, process, queue } = stage(t)
   const [one, two] = [process('one'), process('two')]
   void queue(one).put('job')
@@ -202,7 +202,7 @@ for (const at of ['received', 'commit', 'committed'] as const) {
     two.kill()
   })
 }
-test('process: what SQLite refuses at a point is refused as a real disk refuses it', async t => {
+test('process: an error of SQLite at a point is thrown as a real disk would cause it', async t => {
   const { machine, process, queue } = stage(t)
   const one = process('one', (_, point, __, doing) => {
     if (point === 'commit' && doing.startsWith('put'))

@@ -13,7 +13,7 @@ it('B10: a put is accepted whole and in order, or not at all', async (t, { open 
   t.is(session.counts.pending, 2)
   t.deepEqual(payloads(await claim(session)), [1, 2])
 })
-it('B10: a cost that no window holds is refused, with all that came with it', async (t, { open }) => {
+it('B10: a cost that no window holds is refused, with the whole batch', async (t, { open }) => {
   const session = await open({ rate: parseRate('rate', { limit: 10, per: 1_000, of: 'tokens' }) })
   await t.throwsAsync(async () => session.put([job(1), job(2, { cost: { tokens: 11 } })], 0, wall), { code: 'COST' })
   t.is(session.counts.pending, 0)

@@ -14,7 +14,7 @@ import { fingerprint } from '../../../lib/put/fingerprint.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import type { Assert, ContractTest } from '../contract.ts'
 
-/** What a suite needs from the backlogs that it tests. */
+/** The backlogs that a suite tests. */
 export interface BacklogSubject {
   /** A new backlog that nothing else uses. */
   make(): Backlog | Promise<Backlog>

@@ -91,7 +91,7 @@ it('B36: the global width bounds the bodies of all sessions, and one without a h
   await exchange(session, { endedBodies: [a] })
   t.deepEqual(payloads(await claim(session)), ['d'])
 })
-it('B36: what is set goes back to what was declared last, each for itself', async (t, { open }) => {
+it('B36: each override can be removed alone, and the last declaration is in force again', async (t, { open }) => {
   const rule = (limit: number) => ({ limit, perMs: 100, unit: undefined, burst: undefined })
   const session = await open({ rate: [rule(1)], globalWidth: 2 })
   await session.control({ kind: 'rate', rules: [rule(5)] }, 0, wall)

@@ -56,7 +56,7 @@ it('B36: the global width is that of all processes together, also when one dies'
   await pass(noticedMs)
   t.is((await other.claim(9)).length, 2)
 })
-it('B35: what one process sets as the global width another one reads with its next exchange', async (t, { start }) => {
+it('B35: a process reads a global width that another one has set with its next exchange', async (t, { start }) => {
   const [one, other] = [await start({ globalWidth: 1 }), await start({ works: false })]
   await one.put(job('a'), job('b'))
   t.is((await one.claim()).length, 1)

@@ -14,7 +14,7 @@ import type { JobRecord } from '../../../lib/job.ts'
 import { declared, exchangeOf, settle } from '../backlog/session.ts'
 import type { Assert, ContractTest } from '../contract.ts'
 
-/** What the suite needs from the backlogs that it tests. */
+/** The backlogs that the suite tests. */
 export interface SharedBacklogSubject {
   /** A new backlog that nothing else uses. */
   make(): SharedBacklog | Promise<SharedBacklog>

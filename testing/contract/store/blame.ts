@@ -1,4 +1,4 @@
-/** Which jobs a crash counts against, and how jobs that were underway in one run from then on. */
+/** Crashes count against jobs that were running, and those jobs run with caution from then on. */
 import { errorFromJson } from '../../../persistence/durable/error-from-json.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
@@ -122,7 +122,7 @@ test('with a crashLimit of 1 the first proven crash fails a job, and the jobs th
   t.deepEqual((await p.exchange()).counts, { ...zero, pending: 1, failed: 2 })
 })
 
-test('afterCrash is asked if the run may have begun, and not if it is known not to have begun', async (t, subject) => {
+test('a verdict is requested if the run may have begun, and not if it is known not to have begun', async (t, subject) => {
   const db = await Workers.of(subject)
   const policy = { afterCrash: 'ask' } as const
   const p = await db.attach(policy)

@@ -48,7 +48,7 @@ test('crash reports: a process without a worker of the queue takes none; the nex
   t.is((await next.exchange({ acknowledged: next.number })).notices, undefined)
 })
 
-test('crash reports: one of two workers gets a report', async (t, subject) => {
+test('crash reports: only one of two workers gets a report', async (t, subject) => {
   const { db } = await noticed(subject, 2)
   const [first, second] = [await worker(db), await worker(db)]
 
@@ -65,7 +65,7 @@ test('crash reports: a job that ended by the crash is reported as it ended, even
   t.deepEqual(notices?.endedByRecovery, [notices?.recovered[0]?.seq])
 })
 
-test('crash reports: those that a worker did not acknowledge before it died go to the next one', async (t, subject) => {
+test('crash reports: reports that a worker did not acknowledge before it died go to the next one', async (t, subject) => {
   const { db, web } = await noticed(subject, 2)
   const first = await worker(db)
   const { number } = (await first.exchange()) && first
@@ -82,7 +82,7 @@ test('crash reports: those that a worker did not acknowledge before it died go t
   t.deepEqual(payloads(await (await worker(db)).exchange()), [])
 })
 
-test('crash reports: those that a queue did not acknowledge before it stopped go to the next one', async (t, subject) => {
+test('crash reports: reports that a queue did not acknowledge before it stopped go to the next one', async (t, subject) => {
   const { db } = await noticed(subject, 2)
   const p = await worker(db)
   await p.exchange()
@@ -91,7 +91,7 @@ test('crash reports: those that a queue did not acknowledge before it stopped go
   t.deepEqual(payloads(await (await worker(db)).exchange()), ['0', '1'])
 })
 
-test('crash reports: those that a queue acknowledges as it stops are not reported again', async (t, subject) => {
+test('crash reports: reports that a queue acknowledges as it stops are not sent again', async (t, subject) => {
   const { db } = await noticed(subject, 2)
   const p = await worker(db)
   await p.exchange()

@@ -1,4 +1,4 @@
-/** What happens to the jobs of a process that died, or that was asked to give them up. */
+/** The jobs of a process that died, or that gave them up. */
 import { errorFromJson } from '../../../persistence/durable/error-from-json.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
@@ -108,7 +108,7 @@ test('fail: launched jobs of a dead process fail', async (t, subject) => {
   t.deepEqual((await p.exchange()).counts, { ...zero, failed: 1 })
 })
 
-test('fail: a failed job that is not kept is reported all the same', async (t, subject) => {
+test('fail: a failed job that is not kept is still reported', async (t, subject) => {
   const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
   const { p, dead } = await crashed(subject, 1, parts)
 
@@ -159,7 +159,7 @@ test('ask: a job that a verdict failed and that is put anew awaits no verdict: i
   t.like(await p.find(seq), { state: 'underway', crashes: 1 })
 })
 
-test('ask: a job that is cancelled while it awaits its verdict does not run again, also if the next worker is asked', async (t, subject) => {
+test('ask: a job that is cancelled while it awaits its verdict does not run again, also if the next worker gives the verdict', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
   const [a, b] = ((await p.exchange()).notices?.needVerdict ?? []) as unknown as [Ending, Ending]
@@ -176,7 +176,7 @@ test('ask: a job that is cancelled while it awaits its verdict does not run agai
   t.deepEqual(counts, { ...zero, cancelled: 2 })
 })
 
-test('ask: jobs wait for a queue that can be asked', async (t, subject) => {
+test('ask: jobs wait for a queue that can give a verdict', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' }, { works: false, afterCrash: 'ask' })
 
   await p.recover(dead)
@@ -197,7 +197,7 @@ test('ask: a queue with afterCrash again takes over the jobs that waited for a v
   t.deepEqual(await p.claimed(), ['0'])
 })
 
-test('ask: a worker that dies before it has asked adds no crash', async (t, subject) => {
+test('ask: a worker that dies before it has requested the verdict adds no crash', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' })
   const second = await db.open()
   await second.attach({ afterCrash: 'ask' })
@@ -210,7 +210,7 @@ test('ask: a worker that dies before it has asked adds no crash', async (t, subj
   t.like((await p.exchange()).notices, { needVerdict: [{ crashes: 1, fence: 3 }] })
 })
 
-test('ask: a restarted worker finds the jobs that it was about to ask about', async (t, subject) => {
+test('ask: a restarted worker finds the jobs for which it was about to request a verdict', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' })
   await p.recover(dead)
   await p.die()

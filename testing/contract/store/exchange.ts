@@ -19,7 +19,7 @@ test('exchange: a refused request changes nothing, and its neighbours take effec
   t.deepEqual(await p.claimed(), ['a', 'e'])
 })
 
-test('exchange: whatever the reason of a refusal, nothing of the request is stored', async (t, subject) => {
+test('exchange: a refused request stores nothing, for any reason of the refusal', async (t, subject) => {
   const p = await oneWorker(subject, { rate: [{ limit: 9, perMs: 1_000, unit: 'tokens', burst: undefined }] })
   const given = { payload: 'a', id: 'given', more: { fingerprint: 'f' } }
   const { first } = await p.put([given])
@@ -96,7 +96,7 @@ test('exchange: replies stand in the order of the requests, and each request see
   t.deepEqual(await p.claimed(), ['a'])
 })
 
-test('exchange: one that fails has changed nothing, and can be repeated', async (t, subject) => {
+test('exchange: a failed exchange has changed nothing, and can be repeated', async (t, subject) => {
   const p = await oneWorker(subject, {
     rate: [{ limit: 3, perMs: 1_000, unit: undefined, burst: undefined }],
   })
@@ -133,7 +133,7 @@ test('detach: a queue object that closes gives its jobs back, unless their bodie
   )
 })
 
-test('detach: a job whose cancel was requested does not go back, and the next queue hears that it is cancelled', async (t, subject) => {
+test('detach: a job whose cancel was requested does not go back, and its ending is reported to the next queue', async (t, subject) => {
   const p = await oneWorker(subject, { keep: { ...keep, cancelledMs: 1_000 } })
   await p.put(['a', 'b'])
   const [a] = (await p.claim(1)) as [Ending]

@@ -82,7 +82,7 @@ test('globalWidth: the bodies of a dead process stop counting once it is recover
   t.deepEqual(await a.claimed(), ['2', '3'])
 })
 
-test('globalWidth: what is set is stored and reported to each process, and stays when the same is declared again', async (t, subject) => {
+test('globalWidth: an override is stored and reported to each process, and stays when the same value is declared again', async (t, subject) => {
   const [a, b, db] = await two(subject, 2, 9)
   t.is((await a.claim()).length, 2)
 
@@ -203,7 +203,7 @@ test('globalWidth: a process that does not come for its slot is passed over afte
   t.deepEqual(await b.pass(4_000).claimed(), [])
 })
 
-test('globalWidth: nobody waits for a process that is paused, has no free slot of its own, has stopped or has died', async (t, subject) => {
+test('globalWidth: no process waits for one that is paused, has no free slot of its own, has stopped or has died', async (t, subject) => {
   const leaves: ((b: StoreClient, a: StoreClient) => Promise<unknown>)[] = [
     b => b.exchange({ room: 0, mayLaunch: false }),
     b => b.detach(),
@@ -225,7 +225,7 @@ test('globalWidth: nobody waits for a process that is paused, has no free slot o
   t.is((await a.claim()).length, 1)
 })
 
-test('globalWidth: nobody waits for a process that finds nothing to start', async (t, subject) => {
+test('globalWidth: no process waits for one that finds nothing to start', async (t, subject) => {
   const [a, b] = await two(subject, 1, 2)
   const running = await a.claim(1)
   t.deepEqual(await b.claimed(), [])

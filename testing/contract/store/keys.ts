@@ -195,7 +195,7 @@ test('keys: a key that is held up is passed over, however many jobs it has, and 
   t.deepEqual(await a.claimed(), [])
 })
 
-test('keys: what is set for one is stored, reported to each process once, and stays when keys are declared anew', async (t, subject) => {
+test('keys: an override of a key is stored, reported to each process once, and stays when keys are declared anew', async (t, subject) => {
   const [a, b, db] = await two(subject, { width: 5 })
   await a.put(keyed('a1', 'a2', 'a3'))
   const { keys: set } = await b.control({ kind: 'key', key: 'a', change: { width: 1, paused: true } })

@@ -117,7 +117,7 @@ test('named rules: a jump of the wall clock within a boot does not matter', asyn
   t.is((await b.exchange({ room: 9 })).nextLookAt, 1_000)
 })
 
-test('named rules: all rules are asked before any is charged', async (t, subject) => {
+test('named rules: all rules are checked before any is charged', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [
     await opened(db, 'a', [rule(9), rule(1, 5_000, '')]),
@@ -135,7 +135,7 @@ test('named rules: all rules are asked before any is charged', async (t, subject
   t.like(waits.limited, { rule: { name: 'other' } })
 })
 
-test('named rules: queues that wait take turns, one start after the other, whichever asks first', async (t, subject) => {
+test('named rules: queues that wait take turns, one start after the other, in any order of requests', async (t, subject) => {
   const db = await Workers.of(subject)
   const queues = [await opened(db, 'a', [rule(1)]), await opened(db, 'b', [rule(1)]), await opened(db, 'c', [rule(1)])]
   for (const queue of queues) await queue.put(jobs(9))
@@ -148,7 +148,7 @@ test('named rules: queues that wait take turns, one start after the other, which
         await queue.exchange({ furtherLaunched: [[start, queue.now]], settled: endingsOf(reply) })
       }
     }
-    // Who was refused asks again, as it was told to.
+    // The refused queue makes its next request at the instant that the reply gave.
     for (const queue of queues) await queue.exchange({ room: 9 })
     for (const queue of queues) queue.pass(1_000)
   }

@@ -47,7 +47,7 @@ test('rate: a start counts from its launch, is free again if there was none, and
   t.deepEqual(await b.pass(5).claimed(), ['2'])
 })
 
-test('rate: the grace is longer by twice the error of the clock of whoever asks', async (t, subject) => {
+test('rate: the grace is longer by twice the clock error of the requesting process', async (t, subject) => {
   const a = await opened(await Workers.of(subject), [rule(9)])
   await a.put(jobs(2))
 

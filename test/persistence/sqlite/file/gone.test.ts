@@ -162,7 +162,7 @@ test('gone: a busy thread notices too', async t => {
   await Promise.all(putters)
   t.like(refusal, { code: 'BACKLOG_GONE' })
 })
-test('gone: a queue without a handler that sleeps is told too', async t => {
+test('gone: a sleeping queue without a handler is notified too', async t => {
   const path = at('sleeps.db')
   const queue = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(path) })
   queue.on('error', () => {})

@@ -151,7 +151,7 @@ test('lock: a living worker whose file was removed makes it anew, and lives for 
   t.deepEqual(before.dead(['w1'], 0), ['w1'])
   for (const watch of [before, after]) watch.close()
 })
-test('lock: a stopped process whose file was removed lives for all that had the file open, and is dead when it is killed', async t => {
+test('lock: a suspended process whose file was removed is alive for all that had the file open, and dead when it is killed', async t => {
   const database = join(folder, 'frozen.db')
   const child = await holder(database, 'w1')
   const watch = new Watch(loadSqlite(), database)

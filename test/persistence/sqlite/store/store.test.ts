@@ -25,7 +25,7 @@ const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
   return process
 }
 
-test('put: one that is repeated with made and given ids notes where the made ones are, and nothing of the others', t => {
+test('put: a repeated put with generated and given ids notes where the generated ones are, and nothing of the others', t => {
   const p = opened()
   const given = (id: string) => ({ id, payload: 'b', more: { fingerprint: 'f' } })
   const put = () => p.put([{ id: 'made-1', payload: 'a' }, given('g-7'), { id: 'made-2', payload: 'c' }, given('g-9')])
@@ -37,7 +37,7 @@ test('put: one that is repeated with made and given ids notes where the made one
   t.is(p.rows('rdq_generated_ids'), rows)
 })
 
-test('claim: an exchange gives out a thousand, and says when more may be had at once', t => {
+test('claim: an exchange hands out a thousand jobs, and says when more can be claimed at once', t => {
   const p = opened()
   p.put(Array.from({ length: 1_500 }, (_, i) => String(i)))
 
@@ -90,7 +90,7 @@ test('settle: finished jobs that are not kept leave nothing behind, alone or in 
 })
 type Ending = ReturnType<Process['claim']>[number]
 
-test('exchange: one that changes nothing writes nothing', t => {
+test('exchange: an exchange that changes nothing writes nothing', t => {
   const path = fileName()
   const [a, b] = [new Process(path), new Process(path)]
   for (const p of [a, b]) p.attach()
@@ -184,7 +184,7 @@ test('seqs: when a name has used up its range it takes another, and the order go
   t.true(next.first > first)
 })
 
-test('settle: what a run left of its error and its times goes with its job, kept or not', t => {
+test('settle: the error and the times of a run go with its job, kept or not', t => {
   const p = opened({ keep: { ...keep, finishedMs: 500, results: true } })
   p.put(['a', 'b', 'c'])
   const runs = p.claim()

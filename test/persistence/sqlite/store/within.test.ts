@@ -143,7 +143,7 @@ for (const [crashLimit, state] of [
   })
 }
 
-test('finishWithin: a run whose job has gone on is told so, and its effects do not stay', t => {
+test('finishWithin: a run that has lost its job gets an error, and its effects are rolled back', t => {
   const { p, db } = scene()
   p.put(['a'])
   const [job] = p.claim() as [Ending]

@@ -24,7 +24,7 @@ test('put log: replies that later puts acknowledge are deleted, and all of them 
   t.is(p.rows('rdq_put_reply'), 0)
 })
 
-test('put log: what dead workers left is deleted by a recovery, once none of them can still reopen the file', t => {
+test('put replies: a recovery deletes the rows of dead workers, once none of them can still reopen the file', t => {
   const path = fileName()
   const [p, dead, second, third] = [new Process(path), new Process(path), new Process(path), new Process(path)]
   for (const process of [p, dead, second, third]) process.attach()

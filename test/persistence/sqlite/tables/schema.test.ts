@@ -6,7 +6,7 @@ import type { SqliteDatabase } from '../../../../persistence/sqlite/file/databas
 import { format, migrate, migrateWithin, type Step, steps } from '../../../../persistence/sqlite/tables/schema.ts'
 import { Database, fileName, Process } from '../../../support/sqlite-store.ts'
 
-test('schema: all that is made in the user’s file is named rdq_, and user_version is the user’s', t => {
+test('schema: every table and index in the user’s file is named rdq_, and user_version is the user’s', t => {
   const db = new Database(':memory:')
   db.pragma('user_version = 7')
 
@@ -33,7 +33,7 @@ test('schema: opening again changes nothing, and keeps what was there', t => {
   t.deepEqual(after.claimed(), ['a'])
 })
 
-test('schema: a file that asks for a newer writer is refused, and both versions are named', t => {
+test('schema: a file that requires a newer writer is refused, and both versions are named', t => {
   const path = fileName()
   new Process(path).die()
   const db = new Database(path)

@@ -17,7 +17,7 @@ const crashed = (count: number, parts: Attach = {}): { p: Process; dead: Process
   return { p, dead }
 }
 
-test('fail: a failed job that is not kept is reported all the same', t => {
+test('fail: a failed job that is not kept is still reported', t => {
   const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
   const { p, dead } = crashed(1, parts)
 

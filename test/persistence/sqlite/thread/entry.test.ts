@@ -49,7 +49,7 @@ test('thread: when it dies after a commit, the answer is found out, and nothing 
   )
   t.true(claimed[0] === a)
 })
-test('thread: when it dies before it looks, all is asked again', async t => {
+test('thread: if it dies before it reads its messages, all requests are sent again', async t => {
   const path = at('before.db')
   const shelf = await open(path)
   deaths(path, 'ask')
@@ -77,14 +77,14 @@ test('thread: a change whose answer was lost is not known to have been made', as
   await t.throwsAsync(async () => change, { instanceOf: OutcomeUnknownError, code: 'OUTCOME_UNKNOWN' })
   t.is((await shelf.find((a as ReturnType<typeof job>).id))?.state, 'cancelled')
 })
-test('thread: one that dies before it has opened the file is started again too', async t => {
+test('thread: a thread that dies before it has opened the file is restarted too', async t => {
   const path = at('first.db')
   deaths(path, 'start')
   const shelf = await open(path)
   await put(shelf, job('a'))
   t.is(shelf.counts.pending, 1)
 })
-test('thread: a rate that was set outlives the death of the thread, for it declares nothing again', async t => {
+test('thread: an override of the rate survives the death of the thread, because the new one declares nothing again', async t => {
   const path = at('rate.db')
   const rule = (limit: number) => ({ limit, perMs: 1_000, unit: undefined, burst: undefined })
   const shelf = await open(path, { rate: [rule(1)] })
@@ -95,7 +95,7 @@ test('thread: a rate that was set outlives the death of the thread, for it decla
   await exchange(shelf, {})
   t.deepEqual(shelf.rules, [rule(5)])
 })
-test('thread: one that dies again at once is not started a third time, and every call says so', async t => {
+test('thread: a thread that dies twice in a row is not restarted, and every call rejects', async t => {
   const path = at('again.db')
   const shelf = await open(path)
   deaths(path, 'ask', 'start')

@@ -190,7 +190,7 @@ test('F15: while the disk is full nothing is claimed, what settles waits, and al
   t.is(settling.ok?.counts.finished, 1)
   t.is(settling.ok?.claimed.seqs.length, 5)
 })
-test('F15: an exchange that cannot claim for want of room settles all the same, and looks again by itself', t => {
+test('F15: an exchange that cannot claim for lack of space still settles, and the queue looks again by itself', t => {
   const { clock, ask, fails } = stage(t, 'full-claim.db')
   ask(put(3))
   const { claimed } = ask(exchange(1)).ok as ExchangeReply
@@ -200,7 +200,7 @@ test('F15: an exchange that cannot claim for want of room settles all the same, 
   t.true(done.nextLookAt <= clock.now() + 1_000)
   t.is((ask(exchange(5)).ok as ExchangeReply).claimed.seqs.length, 2)
 })
-test('F18: an exchange that the disk refused is overtaken by no later one of its queue, be it asked with it or after it', async t => {
+test('F18: an exchange that the disk refused is overtaken by no later one of its queue, sent with it or after it', async t => {
   const { clock, path, ask, fails } = stage(t, 'overtaken.db')
   ask(put(3))
   const { claimed } = ask(exchange(3)).ok as ExchangeReply
@@ -270,7 +270,7 @@ test('F16: a lock that is held for too long refuses what may be refused, and exc
   await clock.advance(10)
   t.is(turning.ok?.claimed.seqs.length, 0)
 })
-test('stall: a loop that is silent for its time loses what it had claimed, and hears of it when it is back', async t => {
+test('stall: a loop that is silent for too long loses its claims, and is notified when it is back', async t => {
   const { clock, loop, told, ask } = stage(t, 'stall.db', 'w1', 4_000)
   ask(put(1))
   t.is((ask(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
@@ -293,7 +293,7 @@ test('stall: time in which the whole process stood still is no silence', async t
   loop.pong()
   t.false(told.some(({ kind }) => kind === 'stalled'))
 })
-test('others: who is alone sleeps when nothing happens, and wakes when it is told of a write', async t => {
+test('others: a lone process sleeps when nothing happens, and wakes when it is notified of a write', async t => {
   const { clock, ask, told, written, path } = stage(t, 'alone.db')
   ask(put(1))
   await clock.advance(1_900)
@@ -316,7 +316,7 @@ test('others: who is alone sleeps when nothing happens, and wakes when it is tol
   t.true((clock.next as number) - clock.now() <= 25)
 })
 
-test('others: who is alone and cannot be told of writes does not sleep', async t => {
+test('others: a lone process that cannot be notified of writes does not sleep', async t => {
   const { clock, ask, written } = stage(t, 'untold.db', 'w1', 300_000, false)
   ask(put(1))
   await clock.advance(10_000)
@@ -325,7 +325,7 @@ test('others: who is alone and cannot be told of writes does not sleep', async t
 
   t.is((clock.next as number) - clock.now(), 80)
 })
-test('others: who is not alone does not sleep, for a death is to be known soon', async t => {
+test('others: a process beside others does not sleep, because a death must be noticed soon', async t => {
   const one = stage(t, 'together.db', 'w1')
   const other = stage(t, 'together.db', 'w2')
   one.ask(put(1))
@@ -335,7 +335,7 @@ test('others: who is not alone does not sleep, for a death is to be known soon',
   t.true((one.clock.next as number) - one.clock.now() <= 80)
 })
 
-test('others: a commit of another process is heard of, and idle ones do not wake each other', async t => {
+test('others: a commit of another process is noticed, and idle processes do not wake each other', async t => {
   const one = stage(t, 'others.db', 'w1')
   const other = stage(t, 'others.db', 'w2')
   await one.clock.advance(1_000)

@@ -101,7 +101,7 @@ async function opened(failed: (error: unknown) => void) {
   return { link: await joining, member: client, clock, threads, join }
 }
 
-test('thread-connection: a file that the disk keeps a new thread from opening is tried until it opens, and what was asked is asked then', async t => {
+test('thread-connection: a file that a new thread cannot open is tried until it opens, and then the requests are sent again', async t => {
   const told: unknown[] = []
   const { link, clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
   const looked = link.request({ kind: 'find', queue: 1, target: 'any' })
@@ -122,7 +122,7 @@ test('thread-connection: a file that the disk keeps a new thread from opening is
   t.deepEqual(told, ['BACKLOG_DISK'])
 })
 
-test('thread-connection: a file that stays shut for a minute, or is refused for what does not pass, fails what was asked', async t => {
+test('thread-connection: if a file cannot be opened for a minute, or for a reason that stays, all requests fail', async t => {
   for (const [code, tries] of [
     ['BACKLOG_DISK', 242],
     ['BACKLOG_CORRUPT', 1],
@@ -226,7 +226,7 @@ test('thread-connection: a question that waits for its fate when the file is clo
 const exchangeOf = (number: number): ExchangeRequest =>
   ({ kind: 'exchange', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
 
-test('thread-connection: what is asked after a death goes over behind what was asked before, also where that has to be looked up', async t => {
+test('thread-connection: requests made after a death are sent behind earlier ones, also if the outcome of those must be looked up', async t => {
   const { link, clock, threads } = await opened(() => {})
   const ask = (request: Request): void => void link.request(request).catch(() => {})
   const asked = (thread: number) =>
@@ -258,7 +258,7 @@ test('thread-connection: what is asked after a death goes over behind what was a
   t.is(asked(2).filter(([, { kind }]) => kind === 'put').length, 1)
 })
 
-test('thread-connection: of two queues of one name the first to ask lives, however long its path takes to be found', async t => {
+test('thread-connection: of two queues of one name the first to attach works, however long its path takes to be resolved', async t => {
   const { host, threads } = scripted()
   const clock = new VirtualClock()
   const found: ((file: FileFound) => void)[] = []

@@ -59,7 +59,7 @@ for (const [what, code] of [
   })
 }
 
-test('host: when the file has gone by the time the thread is started again, all that is asked says so', async t => {
+test('host: if the file has gone when the thread is restarted, every request is refused with that reason', async t => {
   const path = at('gone.db')
   const files = [dying, missing]
   const { shelf: session, troubles } = await shelfOn(path, () => files.shift() as URL)
