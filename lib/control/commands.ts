@@ -49,7 +49,7 @@ export function parseWhen(when: unknown): DueTime {
 
 export class Commands {
   readonly #parts: CommandsParts
-  #listener: WaitListener = undefined as unknown as WaitListener
+  #listener!: WaitListener
   /** Changes that may be stored but whose endings are not all announced. */
   readonly #unreported = new Set<Promise<unknown>>()
 

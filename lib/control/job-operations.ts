@@ -15,7 +15,7 @@ export interface JobOperationsParts {
 }
 
 export class JobOperations implements JobHost {
-  #parts: JobOperationsParts = undefined as unknown as JobOperationsParts
+  #parts!: JobOperationsParts
 
   /** Must be called before any job exists. A separate call, because the parts create jobs, which need this object. */
   connect(parts: JobOperationsParts): void {

@@ -67,9 +67,9 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   readonly #cooperator: Cooperator
   readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #announcer: Announcer
-  #notices: NoticeListener = undefined as unknown as NoticeListener
-  #sharedPause: SharedPauseListener = undefined as unknown as SharedPauseListener
-  #settings: SettingsListener = undefined as unknown as SettingsListener
+  #notices!: NoticeListener
+  #sharedPause!: SharedPauseListener
+  #settings!: SettingsListener
   readonly #lifecycle: Lifecycle
   readonly #exchanges: Exchanges
   /** The async context of passes and listeners: a value that a listener sets there does not leak into later passes. */

@@ -77,7 +77,7 @@ const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Intake implements PutReplies {
   readonly #parts: IntakeParts
-  #listener: PutListener = undefined as unknown as PutListener
+  #listener!: PutListener
   #session: BacklogSession | undefined
   /** Entries that are not sent yet. */
   readonly #buffer = new Fifo<BufferEntry>()
