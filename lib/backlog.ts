@@ -491,7 +491,7 @@ export interface BacklogSession {
    * How many bodies run in this process, of all queue objects on this backlog. Absent if no job ever has to run alone.
    */
   bodiesInProcess?(): number
-  control(command: Command, now: number, wall: number): MaybePromise<CommandResult>
+  command(command: Command, now: number, wall: number): MaybePromise<CommandResult>
   find(target: JobRef): MaybePromise<JobRecord | undefined>
   list(query: JobQuery): MaybePromise<readonly JobRecord[]>
   explain(target: JobRef, now: number, wall: number): MaybePromise<WaitReason | undefined>

@@ -237,7 +237,7 @@ class RemoteSession implements BacklogSession {
       }
     }
   }
-  control(command: Command, now: number, wall: number): Promise<CommandResult> {
+  command(command: Command, now: number, wall: number): Promise<CommandResult> {
     const far = 'target' in command ? { ...command, target: this.#copies.farTarget(command.target) } : command
     const read = (done: CommandResult): (() => CommandResult) => {
       const changed = this.#copies.readAll(done.changed)
@@ -248,7 +248,7 @@ class RemoteSession implements BacklogSession {
         return { ...done, changed: records, found: found?.() }
       }
     }
-    return this.#send(() => this.#session.control(far, now, wall), read, 'control')
+    return this.#send(() => this.#session.command(far, now, wall), read, 'command')
   }
   find(target: JobRef): Promise<JobRecord | undefined> {
     return this.#send(

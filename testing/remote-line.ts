@@ -49,7 +49,7 @@ export class Chance {
 }
 
 /** The kind of a request. */
-export type Kind = 'exchange' | 'put' | 'control' | 'other'
+export type Kind = 'exchange' | 'put' | 'command' | 'other'
 
 interface Request {
   readonly kind: Kind
@@ -138,7 +138,7 @@ export class Line {
       this.#facts.lost++
       // Waits for a new connection. Whether the request was executed before is found out; it is executed once.
       if (this.#chance.below(2) === 0) await this.transit(8)
-      if ((kind === 'put' || kind === 'control') && this.#chance.oneIn(this.#options.forgetsOneIn)) {
+      if ((kind === 'put' || kind === 'command') && this.#chance.oneIn(this.#options.forgetsOneIn)) {
         this.#facts.forgotten++
         if (this.#chance.below(2) === 0) await request.take()
         const what = kind === 'put' ? 'the jobs were stored' : 'the change was made'

@@ -111,7 +111,7 @@ export class Commands {
       intake.withdrawWaiting(target as string, error)
       withdrawn = true
     }
-    const done = await this.control(command, act, alone)
+    const done = await this.send(command, act, alone)
     return { ...done, withdrawn }
   }
   /**
@@ -127,7 +127,7 @@ export class Commands {
       const answers = await intake.command(session => {
         const [now, wall] = [clock.now(), clock.wall()]
         const cancel = async (target: JobRecord): Promise<CommandResult | undefined> =>
-          session.control({ kind: 'cancel', target, reason: error }, now, wall)
+          session.command({ kind: 'cancel', target, reason: error }, now, wall)
         return Promise.all(records.map(record => cancel(record).catch(() => undefined)))
       })
       intake.roomFreed()
@@ -174,16 +174,16 @@ export class Commands {
       if (done.unchangedBecause !== 'bodyContinues') this.#listener.waits(done.found as JobRecord)
       return done
     }
-    let done = await this.control({ kind: 'retry', target }, announce)
+    let done = await this.send({ kind: 'retry', target }, announce)
     // The body runs in another process, which does not notify this one of its end.
     while (done.unchangedBecause === 'bodyContinues') {
       await new Promise<void>(resolve => clock.at(clock.now() + bodyPollMs, resolve))
-      done = await this.control({ kind: 'retry', target }, announce)
+      done = await this.send({ kind: 'retry', target }, announce)
     }
     return done.found as JobRecord
   }
   async remove(target: JobRef): Promise<boolean> {
-    return this.control({ kind: 'remove', target }, ({ changed, count }) => {
+    return this.send({ kind: 'remove', target }, ({ changed, count }) => {
       for (const record of changed) this.#parts.results.remove(record)
       this.#moved()
       return count > 0
@@ -191,11 +191,11 @@ export class Commands {
   }
   async reprioritize(target: JobRef, priority: number): Promise<void> {
     const command = { kind: 'reprioritize', target, priority: checkPriority(priority) } as const
-    await this.control(command, () => this.#parts.dispatch.wake())
+    await this.send(command, () => this.#parts.dispatch.wake())
   }
   /** Emits the same event as a put: `delayed`, or `pending` if the job is due. */
   async reschedule(target: JobRef, kind: 'reschedule' | 'promote', when: DueTime): Promise<void> {
-    await this.control({ kind, target, ...when }, ({ changed }) => {
+    await this.send({ kind, target, ...when }, ({ changed }) => {
       for (const record of changed) this.#listener.waits(record)
       this.#moved()
     })
@@ -216,7 +216,7 @@ export class Commands {
       dispatch.yieldPoint.open()
       for (let more = true; more; ) {
         const command = key === undefined ? ({ kind: 'clear' } as const) : ({ kind: 'clear', key } as const)
-        const step = await session.control(command, clock.now(), clock.wall())
+        const step = await session.command(command, clock.now(), clock.wall())
         for (const record of step.changed) cleared.push(record)
         count += step.count
         more = step.more === true
@@ -275,7 +275,7 @@ export class Commands {
    * @param act Handles the reply. Called in the step in which the reply arrives, because the next exchange may launch the
    * job.
    */
-  async control<T>(command: Command, act: (done: CommandResult) => MaybePromise<T>, alone?: () => boolean): Promise<T> {
+  async send<T>(command: Command, act: (done: CommandResult) => MaybePromise<T>, alone?: () => boolean): Promise<T> {
     const { clock, intake, lifecycle } = this.#parts
     if (lifecycle.stopping) throw new QueueStoppedError(`cannot ${command.kind}`)
     const answered = (done: CommandResult): MaybePromise<T> => {
@@ -283,7 +283,7 @@ export class Commands {
       return act(done)
     }
     const make = (session: BacklogSession): MaybePromise<T> =>
-      whenReplied(session.control(command, clock.now(), clock.wall()), answered)
+      whenReplied(session.command(command, clock.now(), clock.wall()), answered)
     try {
       return await intake.command(make, alone)
     } catch (error) {

@@ -111,7 +111,7 @@ export class Keys {
       isOver = true
       stored()
     }
-    const storing = this.#parts.commands.control(command, over).catch(error => {
+    const storing = this.#parts.commands.send(command, over).catch(error => {
       over()
       throw error
     })

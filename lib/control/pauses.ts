@@ -58,7 +58,7 @@ export class Pauses implements SharedPauseListener {
     const { lifecycle, commands } = this.#parts
     this.#requests++
     try {
-      await commands.control({ kind: 'pause', paused: true }, () => {
+      await commands.send({ kind: 'pause', paused: true }, () => {
         this.#stored = true
       })
     } catch (error) {
@@ -81,7 +81,7 @@ export class Pauses implements SharedPauseListener {
   /** Ends the shared pause of the queue's name, in every process. */
   resumeShared(): void {
     const { dispatch, commands, emitter } = this.#parts
-    commands.control({ kind: 'pause', paused: false }, () => dispatch.wake()).catch(error => emitter.report(error, {}))
+    commands.send({ kind: 'pause', paused: false }, () => dispatch.wake()).catch(error => emitter.report(error, {}))
   }
   /** The backlog reports that a shared pause is in force, or has ended. */
   sharedPauseChanged(holds: boolean): void {

@@ -167,11 +167,11 @@ export class Settings implements SettingsListener {
       suspension.over()
       this.settingsReported()
     }
-    return commands.control(command, over).catch(error => {
+    return commands.send(command, over).catch(error => {
       over()
       throw error
     })
   }
 }
 
-type SettingCommand = Parameters<Commands['control']>[0]
+type SettingCommand = Parameters<Commands['send']>[0]

@@ -84,7 +84,7 @@ export class Shutdown {
       await this.#refuseWaiting(intake)
       const { pending, delayed, underway } = session.counts
       waiters.stop(pending + delayed + underway > 0)
-      const out = (await session.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
+      const out = (await session.command({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
       for (const record of out) {
         results.fail(record, results.stopError('the job did not run'))
         if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()

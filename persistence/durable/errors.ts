@@ -5,7 +5,7 @@
 
 import * as lib from '../../lib/errors.ts'
 import { DispatchError, StoreError } from '../../lib/errors.ts'
-import * as control from '../../lib/settle/control-errors.ts'
+import * as controlErrors from '../../lib/settle/control-errors.ts'
 import type { Request, WireError } from './store.ts'
 
 /** The stored bytes are not JSON: another program, or a fault of the disk, has changed them. */
@@ -31,7 +31,7 @@ export function registerErrors(classes: Readonly<Record<string, unknown>>): void
     }
   }
 }
-registerErrors({ ...lib, ...control, UnreadableError })
+registerErrors({ ...lib, ...controlErrors, UnreadableError })
 
 /** The class of that name, if it is one of ours or was registered. */
 export function errorClass(name: string): ErrorClass | undefined {
@@ -73,7 +73,7 @@ function namedRequest(request: Request): string {
       return request.ids.length === 1 ? `job ${request.ids[0]}` : `these ${request.ids.length} jobs`
     case 'exchange':
       return 'what became of the jobs that run'
-    case 'control':
+    case 'command':
       return `the ${request.command.kind}`
     default:
       return `what '${request.kind}' wants to change`

@@ -71,14 +71,14 @@ export class LazySession implements BacklogSession {
   exchange(exchange: Exchange): MaybePromise<ExchangeResult> {
     return this.#whenExists(() => this.#session.exchange(exchange), nothingToDo)
   }
-  control(command: Command, now: number, wall: number): Promise<CommandResult> {
-    const control = (): Promise<CommandResult> => this.#session.control(command, now, wall)
+  command(command: Command, now: number, wall: number): Promise<CommandResult> {
+    const send = (): Promise<CommandResult> => this.#session.command(command, now, wall)
     // A session answers it by itself: a stop needs no store.
-    if (command.kind === 'return') return control()
+    if (command.kind === 'return') return send()
     const { kind } = command
     const makes = kind === 'rate' || kind === 'globalWidth' || kind === 'key' || (kind === 'pause' && command.paused)
-    if (makes && !this.#session.exists) return this.#session.reattach(true).then(control)
-    return this.#whenExists(control, () => {
+    if (makes && !this.#session.exists) return this.#session.reattach(true).then(send)
+    return this.#whenExists(send, () => {
       if (kind !== 'retry' && kind !== 'reprioritize') return nothingChanged
       throw unknown(command.target)
     })

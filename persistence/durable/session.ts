@@ -354,14 +354,14 @@ export class DurableSession implements BacklogSession, LinkClient {
     }
   }
 
-  async control(command: Command, now: number, wall: number): Promise<CommandResult> {
+  async command(command: Command, now: number, wall: number): Promise<CommandResult> {
     if (command.kind === 'return') return this.#awaitedHere()
     const request = { queue: this.#queue, now: this.#host(now), wall, command: onWire(command) }
     let done: CommandReply
     // Await the link's promise directly: with an extra microtask a later reply could be applied first and then be
     // undone by this one.
     try {
-      done = await this.#ask<CommandReply>({ kind: 'control', ...request })
+      done = await this.#ask<CommandReply>({ kind: 'command', ...request })
     } catch (error) {
       throw 'target' in command ? named(command.target, error) : error
     }

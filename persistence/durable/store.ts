@@ -261,7 +261,7 @@ export interface ExchangeReply extends SettingsNow {
 export type RowRef = number | string
 
 export interface CommandRequest {
-  readonly kind: 'control'
+  readonly kind: 'command'
   readonly queue: number
   readonly now: number
   readonly wall: number
@@ -407,7 +407,7 @@ export const maxReports = 10_000
  * - A `put` comes again only if it was not committed. To find that out, `replay` returns the reply to a put of this
  *   process that was committed. The reply is kept until a later put acknowledges it, and for at least a minute after
  *   another process has recovered this one.
- * - A `control` that sets a value may be executed twice. Any other one is not sent again.
+ * - A `command` that sets a value may be executed twice. Any other one is not sent again.
  *
  * **Time.** The store reads no clock: each request carries its instants.
  *

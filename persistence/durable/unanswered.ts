@@ -79,7 +79,7 @@ async function replayOf(
  * and a put is repeated only if it was not committed.
  */
 export function isRepeatable(request: Request): boolean {
-  return request.kind !== 'control' || request.command.kind === 'rate' || request.command.kind === 'pause'
+  return request.kind !== 'command' || request.command.kind === 'rate' || request.command.kind === 'pause'
 }
 
 export function outcomeUnknown(request: Request, cause: unknown): OutcomeUnknownError {
@@ -87,11 +87,11 @@ export function outcomeUnknown(request: Request, cause: unknown): OutcomeUnknown
   const what =
     request.kind === 'put'
       ? `${ids.length === 1 ? 'the job was' : `the ${ids.length} jobs were`} stored`
-      : `the change (${request.kind === 'control' ? request.command.kind : request.kind}) was made`
+      : `the change (${request.kind === 'command' ? request.command.kind : request.kind}) was made`
   return new OutcomeUnknownError(what, ids, { cause })
 }
 
 /** The error of a request that was unanswered when the connection was lost for good. */
 export function linkLost(request: Request, error: Error): Error {
-  return request.kind === 'put' || request.kind === 'control' ? outcomeUnknown(request, error) : error
+  return request.kind === 'put' || request.kind === 'command' ? outcomeUnknown(request, error) : error
 }

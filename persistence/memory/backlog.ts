@@ -194,7 +194,7 @@ class MemorySession implements BacklogSession {
     }
   }
 
-  control(command: Command, now: number, wall: number): CommandResult {
+  command(command: Command, now: number, wall: number): CommandResult {
     const changed = this.#change(command, now, wall)
     const { kind } = command
     const isRequested = changed.unchangedBecause === 'cancelRequested'

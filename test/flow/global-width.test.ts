@@ -347,9 +347,9 @@ test('globalWidth: one that cannot be stored is reported as an error, and the fo
   const attach = backlog.attach.bind(backlog)
   backlog.attach = async options => {
     const session = await attach(options)
-    const control = session.control.bind(session)
-    session.control = (command, ...instants) =>
-      command.kind === 'globalWidth' ? Promise.reject(new Error('no')) : control(command, ...instants)
+    const send = session.command.bind(session)
+    session.command = (command, ...instants) =>
+      command.kind === 'globalWidth' ? Promise.reject(new Error('no')) : send(command, ...instants)
     return session
   }
   const all = parts({ backlog, clock, name: 'shared', globalWidth: 3, paused: false })

@@ -136,9 +136,9 @@ function refusingPauses(many: number): { readonly backlog: Backlog; refuse(): vo
   let left = many
   backlog.attach = async options => {
     const session = await attach(options)
-    const control = session.control.bind(session)
-    session.control = (command, now, wall) => {
-      if (command.kind !== 'pause' || left-- <= 0) return control(command, now, wall)
+    const send = session.command.bind(session)
+    session.command = (command, now, wall) => {
+      if (command.kind !== 'pause' || left-- <= 0) return send(command, now, wall)
       return new Promise((_, reject) => refusals.push(() => reject(new Error('disk full'))))
     }
     return session

@@ -108,9 +108,9 @@ test('puts that wait go on waiting in their order when a clear fails', async t =
   class Failing extends MemoryBacklog {
     override async attach(options: Parameters<Backlog['attach']>[0]) {
       const session = await super.attach(options)
-      const control = session.control.bind(session)
-      session.control = async (command, now, wall) => {
-        if (command.kind !== 'clear') return control(command, now, wall)
+      const send = session.command.bind(session)
+      session.command = async (command, now, wall) => {
+        if (command.kind !== 'clear') return send(command, now, wall)
         void queue.put('d').then(() => accepted.push('d'))
         throw new Error('busy')
       }
@@ -142,9 +142,9 @@ test('puts that wait are refused by a stop that comes while a clear fails', asyn
   class Failing extends MemoryBacklog {
     override async attach(options: Parameters<Backlog['attach']>[0]) {
       const session = await super.attach(options)
-      const control = session.control.bind(session)
-      session.control = async (command, now, wall) => {
-        if (command.kind !== 'clear') return control(command, now, wall)
+      const send = session.command.bind(session)
+      session.command = async (command, now, wall) => {
+        if (command.kind !== 'clear') return send(command, now, wall)
         stopped = queue.stop()
         throw new Error('busy')
       }
@@ -169,11 +169,11 @@ test('the endings of jobs that a clear has cancelled are emitted even if a later
   class Failing extends MemoryBacklog {
     override async attach(options: Parameters<Backlog['attach']>[0]) {
       const session = await super.attach(options)
-      const control = session.control.bind(session)
-      session.control = async (command, now, wall) => {
-        if (command.kind !== 'clear') return control(command, now, wall)
+      const send = session.command.bind(session)
+      session.command = async (command, now, wall) => {
+        if (command.kind !== 'clear') return send(command, now, wall)
         if (steps++ > 0) throw new Error('busy')
-        return { ...(await control(command, now, wall)), more: true }
+        return { ...(await send(command, now, wall)), more: true }
       }
       return session
     }

@@ -434,14 +434,14 @@ test('jobs whose signal aborts while they are on their way are cancelled togethe
   backlog.attach = async options => {
     const session = await attach(options)
     const put = session.put.bind(session)
-    const control = session.control.bind(session)
+    const send = session.command.bind(session)
     session.put = async (...asked) => {
       controller.abort()
       return put(...asked)
     }
-    session.control = async (...asked) => {
+    session.command = async (...asked) => {
       await new Promise<void>(resolve => clock.at(clock.now() + 10, resolve))
-      return control(...asked)
+      return send(...asked)
     }
     return session
   }

@@ -314,7 +314,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a delayed job comes due with the priority it was put with',
-    file: 'persistence/sqlite/store/control.ts',
+    file: 'persistence/sqlite/store/commands.ts',
     edits: [
       {
         find: `if (found.state === 'delayed') this.#setDelayedPriority.run(priority, found.seq)`,
@@ -333,7 +333,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a job that is rescheduled keeps its delay in the file',
-    file: 'persistence/sqlite/store/control.ts',
+    file: 'persistence/sqlite/store/commands.ts',
     edits: [
       {
         find: 'locations.wait(queue, carried, now, due)',
@@ -345,7 +345,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a job that is promoted is counted as delayed in the file',
-    file: 'persistence/sqlite/store/control.ts',
+    file: 'persistence/sqlite/store/commands.ts',
     edits: [
       {
         find: `    locations.leave(queue, found, body.key)
@@ -360,7 +360,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a remove leaves the id of what is gone in the file',
-    file: 'persistence/sqlite/store/control.ts',
+    file: 'persistence/sqlite/store/commands.ts',
     edits: [{ find: 'this.#freeId.get(queue.queueId, id, now)', replace: "this.#freeId.get(queue.queueId, '', now)" }],
     why: 'whoever removed a job and puts its id again gets the old one back',
     finders: ['persistence/sqlite/backlog', 'flow/sqlite/reschedule'],

@@ -94,14 +94,14 @@ for (const seed of seeds) {
           return
         }
         case 2: {
-          const { changed } = process.control({ kind: 'cancel', target: any(), reason: undefined })
+          const { changed } = process.command({ kind: 'cancel', target: any(), reason: undefined })
           for (const { seq } of changed) ended.add(seq)
           return
         }
         case 3: {
           try {
             const kind = pick(['retry', 'remove'] as const)
-            const { changed } = process.control({ kind, target: any() })
+            const { changed } = process.command({ kind, target: any() })
             for (const { seq } of changed) ended.delete(seq)
             if (kind === 'retry') retried += changed.length
             else removed += changed.length
@@ -111,7 +111,7 @@ for (const seed of seeds) {
           return
         }
         case 4:
-          if (random(12) === 0) process.control({ kind: 'clear', reason: '"c"' })
+          if (random(12) === 0) process.command({ kind: 'clear', reason: '"c"' })
           return
         case 5: {
           if (random(4) > 0) return

@@ -90,8 +90,8 @@ export class Process extends StoreRequests {
   claimed(room = 100): unknown[] {
     return payloadsOf(this.exchange({ room }))
   }
-  control(command: CommandRequest['command']): CommandReply {
-    return this.ask(this.controlRequest(command)) as CommandReply
+  command(command: CommandRequest['command']): CommandReply {
+    return this.ask(this.commandRequest(command)) as CommandReply
   }
   find(target: number | string): JobRow | undefined {
     return this.store.query(this.findRequest(target)) as JobRow | undefined

@@ -140,8 +140,8 @@ export class StoreClient extends StoreRequests {
   async claimed(room = 100): Promise<unknown[]> {
     return payloadsOf(await this.exchange({ room }))
   }
-  async control(command: CommandRequest['command']): Promise<CommandReply> {
-    return (await this.ask(this.controlRequest(command))) as CommandReply
+  async command(command: CommandRequest['command']): Promise<CommandReply> {
+    return (await this.ask(this.commandRequest(command))) as CommandReply
   }
   async find(target: number | string): Promise<JobRow | undefined> {
     return (await this.store.query(this.findRequest(target))) as JobRow | undefined

@@ -114,9 +114,9 @@ export class StoreRequests {
       ...rest,
     }
   }
-  controlRequest(command: CommandRequest['command']): CommandRequest {
+  commandRequest(command: CommandRequest['command']): CommandRequest {
     const { queue, now, wall } = this
-    return { kind: 'control', queue, now, wall, command }
+    return { kind: 'command', queue, now, wall, command }
   }
   protected findRequest(target: number | string): FindRequest {
     return { kind: 'find', queue: this.queue, target }

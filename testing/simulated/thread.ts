@@ -161,7 +161,7 @@ export class SimulatedThread implements Thread {
 
 function said(request: Request): string {
   if (request.kind === 'put') return `put of ${request.ids.length}`
-  if (request.kind === 'control') return request.command.kind
+  if (request.kind === 'command') return request.command.kind
   if (request.kind !== 'exchange') return request.kind
   const { settled, checkpoints } = request
   const parts = [settled.seqs.length > 0 && `${settled.seqs.length} settled`]

@@ -55,7 +55,7 @@ type JobCommand = Extract<CommandRequest['command'], { target: RowRef }>
 
 const nothing: Change = { changed: [], found: undefined, count: 0, unchangedBecause: undefined }
 
-export function command<Queue extends QueueState, Job extends CommandedJob>(
+export function executeCommand<Queue extends QueueState, Job extends CommandedJob>(
   store: CommandStore<Queue, Job>,
   queue: Queue,
   request: CommandRequest,

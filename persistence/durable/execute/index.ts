@@ -4,7 +4,7 @@
  */
 import type { Scope } from '../../../lib/limits/limit.ts'
 import type * as wire from '../store.ts'
-import { type CommandedJob, type CommandStore, command } from './command.ts'
+import { type CommandedJob, type CommandStore, executeCommand } from './command.ts'
 import { type ExchangeStore, executeExchange } from './exchange.ts'
 import type { LimitStore } from './limit-store.ts'
 import { type ExplainedJob, type ExplainStore, explain, type KeyReportStore, reportKeys } from './queries.ts'
@@ -63,7 +63,7 @@ export function requestsOn<Queue extends QueueState, Job extends AnyJob>(
       return reply
     },
     exchange: (queue, request) => executeExchange(store, queue, request),
-    control: (queue, request) => command(store, queue, request),
+    command: (queue, request) => executeCommand(store, queue, request),
     detach: (queue, request) => detach(store, queue, request),
     find: (queue, { target }) => store.row(queue, target),
     list: (queue, request) => store.list(queue, request),

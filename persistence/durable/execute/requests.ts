@@ -26,7 +26,7 @@ export interface RequestStore<Queue> {
   attach(request: wire.AttachRequest): wire.AttachReply
   put(queue: Queue, request: wire.PutRequest): wire.PutReply
   exchange(queue: Queue, request: wire.ExchangeRequest): wire.ExchangeReply
-  control(queue: Queue, request: wire.CommandRequest): wire.CommandReply
+  command(queue: Queue, request: wire.CommandRequest): wire.CommandReply
   detach(queue: Queue, request: wire.DetachRequest): void
   find(queue: Queue, request: wire.FindRequest): wire.JobRow | undefined
   list(queue: Queue, request: wire.ListRequest): wire.ListReply
@@ -58,8 +58,8 @@ export function execute<Queue>(store: RequestStore<Queue>, request: wire.Request
       return store.put(queue, request)
     case 'exchange':
       return store.exchange(queue, request)
-    case 'control':
-      return store.control(queue, request)
+    case 'command':
+      return store.command(queue, request)
     case 'detach':
       // A queue object without a handler has no runs.
       return request.works ? store.detach(queue, request) : undefined

@@ -3,7 +3,7 @@
  *
  * The store has no thread, no timer and no clock: its owner passes the instants with each request.
  */
-import { command } from '../../durable/execute/command.ts'
+import { executeCommand } from '../../durable/execute/command.ts'
 import { type ExchangeStore, executeExchange } from '../../durable/execute/exchange.ts'
 import { explain, reportKeys } from '../../durable/execute/queries.ts'
 import { detach } from '../../durable/execute/recovery.ts'
@@ -40,7 +40,7 @@ import { RuleTable } from '../tables/rule.ts'
 import { migrate } from '../tables/schema.ts'
 import { Workers } from '../tables/worker.ts'
 import { Claims } from './claim.ts'
-import { Controls } from './control.ts'
+import { Commands } from './commands.ts'
 import { KeyTurns } from './key-turns.ts'
 import { Limits } from './limits.ts'
 import { Puts } from './put.ts'
@@ -127,9 +127,9 @@ export class Store implements StoreContract {
     this.#putLog = new PutLog(db, token)
     this.#retention = new Retention(db, tables.locations)
     const upkeep = new Upkeep(tables)
-    const controls = new Controls({ ...tables, upkeep })
+    const commands = new Commands({ ...tables, upkeep })
     const exchanges = exchangesOf({ ...tables, upkeep, retention: this.#retention, recovery: this.#recovery })
-    this.#requests = this.#requestsOf({ ...tables, controls, exchanges })
+    this.#requests = this.#requestsOf({ ...tables, commands, exchanges })
   }
   #openTables(db: SqliteDatabase, rules: RuleTable): Tables {
     const [worker, fileClock, queues, rateLog] = [this.#worker, this.#fileClock, this.#queues, this.#rateLog]
@@ -151,8 +151,8 @@ export class Store implements StoreContract {
       isWorked: (queue: number): boolean => this.#recovery.isWorked(queue),
     }
   }
-  #requestsOf(parts: Tables & { controls: Controls; exchanges: ExchangeStore<QueueRow> }): RequestStore<QueueRow> {
-    const { queues, jobRows, fileClock, limits, controls, exchanges } = parts
+  #requestsOf(parts: Tables & { commands: Commands; exchanges: ExchangeStore<QueueRow> }): RequestStore<QueueRow> {
+    const { queues, jobRows, fileClock, limits, commands, exchanges } = parts
     const [puts, queries, recovery] = [new Puts(parts), new JobQueries(parts), this.#recovery]
     const names: AttachStore<QueueRow> = {
       limits,
@@ -177,7 +177,7 @@ export class Store implements StoreContract {
         const launched = launchedInFileTime(request, fileClock)
         return inHostTime(executeExchange(exchanges, queue, { ...inFileTime(request), ...launched }), fileClock)
       },
-      control: (queue, request) => command(controls, queue, inFileTime(request)),
+      command: (queue, request) => executeCommand(commands, queue, inFileTime(request)),
       detach: (queue, request) => detach(recovery, queue, inFileTime(request)),
       find: (queue, { target }) => jobRows.row(queue, target),
       list: (queue, request) => queries.list(queue, request),

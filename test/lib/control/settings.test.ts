@@ -2,8 +2,8 @@ import test from 'ava'
 import { Settings, type SettingsParts } from '../../../lib/control/settings.ts'
 import { Lifecycle } from '../../../lib/lifecycle.ts'
 
-/** Settings whose command of a rate is handled by `control`, with a suspension whose end throws if `fault` is given. */
-const setup = (control: (handleReply: () => void) => void, fault?: Error) => {
+/** Settings whose command of a rate is handled by `send`, with a suspension whose end throws if `fault` is given. */
+const setup = (send: (handleReply: () => void) => void, fault?: Error) => {
   const log: string[] = []
   const events: unknown[] = []
   const parts = {
@@ -19,7 +19,7 @@ const setup = (control: (handleReply: () => void) => void, fault?: Error) => {
         }
       },
     },
-    commands: { control: async (_: unknown, handleReply: () => void) => control(handleReply) },
+    commands: { send: async (_: unknown, handleReply: () => void) => send(handleReply) },
     opening: {},
     emitter: {
       announce: (...event: unknown[]) => void events.push(event),

@@ -74,7 +74,7 @@ const put: PutRequest = {
 const exchange = (number: number): Request =>
   ({ kind: 'exchange', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
 const find: Request = { kind: 'find', queue: 1, target: 'any' }
-const cancel = { kind: 'control', queue: 1, now: 0, wall: 0, command: { kind: 'clear', reason: '' } } as Request
+const cancel = { kind: 'command', queue: 1, now: 0, wall: 0, command: { kind: 'clear', reason: '' } } as Request
 const passes = { error: { name: 'Error', code: 'PASSES', message: 'not now', fields: {} } }
 
 function setup() {
@@ -216,7 +216,7 @@ test('link: a connection that fails while it is open has answered every executed
   connection.events.failed(new StoreError('anything'))
   await clock.settle()
 
-  t.deepEqual(ends, ['put: STORE', 'control: STORE', 'exchange: STORE'])
+  t.deepEqual(ends, ['put: STORE', 'command: STORE', 'exchange: STORE'])
   t.is(reports.length, 1)
   t.true(isEnded())
   t.false(connection.keepsAlive)
@@ -234,7 +234,7 @@ test('link: the outcome of requests that a connection lost for good has not answ
 
   t.deepEqual(ends, [
     'put: OUTCOME_UNKNOWN',
-    'control: OUTCOME_UNKNOWN',
+    'command: OUTCOME_UNKNOWN',
     ...['exchange: STORE', 'find: STORE', 'put: STORE'],
   ])
 })
@@ -249,11 +249,11 @@ for (const [what, breaks] of [
     await clock.settle()
 
     connection.reply('exchange')
-    connection.reply('control')
+    connection.reply('command')
     breaks(connection.events)
     await clock.settle()
 
-    t.deepEqual(ends, ['exchange is done', 'control is done'])
+    t.deepEqual(ends, ['exchange is done', 'command is done'])
   })
 }
 

@@ -110,7 +110,7 @@ test('local connection: requests that come while a transaction is under way go i
   })
   const asked = [link.request(exchangeOf(1))]
   await clock.settle()
-  asked.push(link.request({ kind: 'control' } as Request), link.request(putOf('a')))
+  asked.push(link.request({ kind: 'command' } as Request), link.request(putOf('a')))
   await clock.settle()
   asked.push(link.request(exchangeOf(2)))
   await clock.settle()
@@ -118,7 +118,7 @@ test('local connection: requests that come while a transaction is under way go i
   go()
   await clock.settle()
 
-  t.deepEqual(store.transactions.map(kinds), ['exchange', 'control put exchange'])
+  t.deepEqual(store.transactions.map(kinds), ['exchange', 'command put exchange'])
   t.deepEqual(await Promise.all(asked), [1, 2, first(3), 4])
 })
 

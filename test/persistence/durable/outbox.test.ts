@@ -22,12 +22,12 @@ function scene() {
 
 test('outbox: requests of one turn of the event loop are sent together, in order', async t => {
   const { clock, posted, push } = scene()
-  push('put', 'exchange', 'control', 'put')
+  push('put', 'exchange', 'command', 'put')
   t.deepEqual(posted, [])
   await clock.settle()
   push('find')
   await clock.settle()
-  t.deepEqual(posted, ['put exchange control put', 'find'])
+  t.deepEqual(posted, ['put exchange command put', 'find'])
 })
 
 test('outbox: a request that cannot be sent is refused alone, and the others are sent', async t => {
@@ -91,9 +91,9 @@ test('outbox: a query sends the puts before it along, because it may be about th
   const { clock, posted, push } = scene()
   push('exchange')
   await clock.settle()
-  push('put', 'control')
+  push('put', 'command')
   await clock.settle()
-  t.deepEqual(posted, ['exchange', 'put control'])
+  t.deepEqual(posted, ['exchange', 'put command'])
 })
 
 test('outbox: puts do not wait long for an exchange that stays unanswered', async t => {

@@ -5,7 +5,7 @@ import { isRepeatable, type UnansweredRequest, UnansweredRequests } from '../../
 
 const put = (number: number): Request => ({ kind: 'put', queue: 1, number, ids: ['a'] }) as unknown as PutRequest
 const exchange = { kind: 'exchange', queue: 1 } as Request
-const command = (change: object): Request => ({ kind: 'control', queue: 1, command: change }) as Request
+const command = (change: object): Request => ({ kind: 'command', queue: 1, command: change }) as Request
 const clear = command({ kind: 'clear' })
 const replay: PutReplay = { first: 7, existed: [] }
 
@@ -76,7 +76,7 @@ test('unanswered: nothing is sent again over a link that is closing or over', as
 
   t.deepEqual(events, [
     ...['put 2 resolves with 7', 'put 1 rejects: CLOSED', 'exchange rejects: CLOSED'],
-    ...['control rejects: OUTCOME_UNKNOWN', 'resolved'],
+    ...['command rejects: OUTCOME_UNKNOWN', 'resolved'],
   ])
 })
 

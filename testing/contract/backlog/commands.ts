@@ -13,15 +13,15 @@ it('B20: cancel, retry, reprioritize and remove change jobs that wait or have en
   const session = await open()
   const [a, b, c] = [job('a'), job('b'), job('c')]
   await session.put([a, b, c], 0, wall)
-  t.deepEqual((await session.control({ kind: 'cancel', target: a, reason: 'no' }, 0, wall)).changed, [a])
+  t.deepEqual((await session.command({ kind: 'cancel', target: a, reason: 'no' }, 0, wall)).changed, [a])
   t.is(a.extras?.error, 'no')
-  await session.control({ kind: 'reprioritize', target: c, priority: -1 }, 0, wall)
-  await session.control({ kind: 'retry', target: a.id }, 0, wall)
-  await session.control({ kind: 'remove', target: b }, 0, wall)
+  await session.command({ kind: 'reprioritize', target: c, priority: -1 }, 0, wall)
+  await session.command({ kind: 'retry', target: a.id }, 0, wall)
+  await session.command({ kind: 'remove', target: b }, 0, wall)
   t.is(await session.find(b), undefined)
   t.deepEqual(session.counts, { pending: 2, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 })
   t.deepEqual(await claim(session), [c, a])
-  t.deepEqual((await session.control({ kind: 'cancel', target: a, reason: 0 }, 0, wall)).changed, [])
+  t.deepEqual((await session.command({ kind: 'cancel', target: a, reason: 0 }, 0, wall)).changed, [])
 })
 it('B20: a retried job may start at once, shows no error, counts its attempts from 1, and keeps its place', async (t, {
   open,
@@ -32,9 +32,9 @@ it('B20: a retried job may start at once, shows no error, counts its attempts fr
   await exchange(session, { room: 1 })
   const { fence } = a
   await exchange(session, { settled: [settle(a, 'failed', { error: 'e' })] })
-  await session.control({ kind: 'cancel', target: b, reason: 'no' }, 0, wall)
+  await session.command({ kind: 'cancel', target: b, reason: 'no' }, 0, wall)
 
-  for (const target of [b, a]) await session.control({ kind: 'retry', target }, 0, wall)
+  for (const target of [b, a]) await session.command({ kind: 'retry', target }, 0, wall)
 
   t.deepEqual([a.state, b.state], ['pending', 'pending'])
   t.deepEqual([a.extras?.error, b.extras?.error, b.extras?.dueAt], [undefined, undefined, undefined])
@@ -47,7 +47,7 @@ it('B20: reschedule and promote change when a waiting job comes due, and it keep
   const [a, b, c] = [job('a'), job('b', { dueAt: 500 }), job('c', { runAt: wall + 500 })]
   await session.put([a, b, c], 0, wall)
   const change = (kind: 'reschedule' | 'promote', target: JobRecord, when: DueTime = {}) =>
-    session.control({ kind, target, ...when }, 0, wall)
+    session.command({ kind, target, ...when }, 0, wall)
 
   t.deepEqual((await change('reschedule', a, { waitMs: 100 })).changed, [a])
   t.deepEqual((await change('reschedule', b, { runAt: wall + 200 })).changed, [b])
@@ -62,7 +62,7 @@ it('B20: reschedule and promote change when a waiting job comes due, and it keep
   t.deepEqual((await exchange(session, { now: 200, wall: wall + 200, room: 9 })).claimed, [b])
   for (const kind of ['reschedule', 'promote'] as const) {
     await t.throwsAsync(async () => change(kind, a), { code: 'JOB_STATE' })
-    await t.throwsAsync(async () => session.control({ kind, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
+    await t.throwsAsync(async () => session.command({ kind, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
   }
 })
 it('B20: remove frees the id, also of a job that is gone', async (t, { open }) => {
@@ -72,9 +72,9 @@ it('B20: remove frees the id, also of a job that is gone', async (t, { open }) =
   await exchange(session, { room: 1 })
   await exchange(session, { settled: [settle(ended, 'finished')] })
 
-  t.is((await session.control({ kind: 'remove', target: waits }, 0, wall)).count, 1)
-  t.is((await session.control({ kind: 'remove', target: 'ended' }, 0, wall)).count, 1)
-  t.is((await session.control({ kind: 'remove', target: 'ended' }, 0, wall)).count, 0)
+  t.is((await session.command({ kind: 'remove', target: waits }, 0, wall)).count, 1)
+  t.is((await session.command({ kind: 'remove', target: 'ended' }, 0, wall)).count, 1)
+  t.is((await session.command({ kind: 'remove', target: 'ended' }, 0, wall)).count, 0)
   t.like(session.counts, { pending: 0, finished: 0 })
   t.is(await session.put([job('x', { id: 'waits' }), job('y', { id: 'ended' })], 0, wall), undefined)
 })
@@ -88,7 +88,7 @@ for (const kind of ['clear', 'return'] as const) {
     await session.put([job('u', { priority: -2 })], 0, wall)
     await claim(session)
     await session.put([a, b, c], 0, wall)
-    t.deepEqual((await session.control({ kind }, 0, wall)).changed, [c, a, b])
+    t.deepEqual((await session.command({ kind }, 0, wall)).changed, [c, a, b])
     const cancelled = kind === 'clear' ? 3 : 0
     t.deepEqual(session.counts, { pending: 0, delayed: 0, underway: 1, finished: 0, failed: 0, cancelled })
   })
@@ -99,9 +99,9 @@ it('B20: a job that is underway is neither retried, reprioritized nor removed', 
   await session.put([a], 0, wall)
   await claim(session)
   for (const kind of ['retry', 'remove'] as const) {
-    await t.throwsAsync(async () => session.control({ kind, target: a }, 0, wall), { code: 'JOB_STATE' })
+    await t.throwsAsync(async () => session.command({ kind, target: a }, 0, wall), { code: 'JOB_STATE' })
   }
   const change = { kind: 'reprioritize', target: a, priority: 1 } as const
-  await t.throwsAsync(async () => session.control(change, 0, wall), { code: 'JOB_STATE' })
-  await t.throwsAsync(async () => session.control({ ...change, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
+  await t.throwsAsync(async () => session.command(change, 0, wall), { code: 'JOB_STATE' })
+  await t.throwsAsync(async () => session.command({ ...change, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
 })

@@ -122,7 +122,7 @@ it('B15: throttled holds the queue if a command has taken the named rule from it
   const [a, b] = [job('a'), job('b')]
   await session.put([a, b], 0, wall)
   await claim(session, 1)
-  await session.control({ kind: 'rate', rules: [] }, 0, wall)
+  await session.command({ kind: 'rate', rules: [] }, 0, wall)
   await exchange(session, { settled: [settle(a, 'throttled', { waitMs: 50, heldRule: 'gateway' })] })
   t.deepEqual(await claim(session, 9, 49), [])
   t.deepEqual(await claim(session, 9, 50), [a, b])
@@ -167,7 +167,7 @@ it('B17: a job that a lowered limit makes impossible fails instead of being clai
   const session = await open({ rate: parseRate('rate', { limit: 10, per: 1_000, of: 'tokens' }) })
   const a = job('a', { cost: { tokens: 5 } })
   await session.put([a], 0, wall)
-  await session.control({ kind: 'rate', rules: parseRate('rate', { limit: 4, per: 1_000, of: 'tokens' }) }, 0, wall)
+  await session.command({ kind: 'rate', rules: parseRate('rate', { limit: 4, per: 1_000, of: 'tokens' }) }, 0, wall)
   t.deepEqual((await exchange(session, { room: 9 })).endedUnrun, [a])
   t.true(a.state === 'failed' && a.extras?.error instanceof CostError)
 })

@@ -77,10 +77,10 @@ it('B2: a command that makes a job wait again is answered before an exchange tha
     const session = await open()
     const a = job('a', kind === 'retry' ? {} : { dueAt: 1_000 })
     await session.put([a], 0, wall)
-    if (kind === 'retry') await session.control({ kind: 'cancel', target: a, reason: 'no' }, 0, wall)
+    if (kind === 'retry') await session.command({ kind: 'cancel', target: a, reason: 'no' }, 0, wall)
     const received: string[] = []
 
-    const command = when(session.control({ kind, target: a }, 0, wall), () => received.push(kind))
+    const command = when(session.command({ kind, target: a }, 0, wall), () => received.push(kind))
     const exchange = when(session.exchange(exchangeOf({ room: 9 })), ({ claimed }) =>
       received.push(...claimed.map(() => 'claimed')),
     )
@@ -116,8 +116,8 @@ it('B3: counts, rules and the shared pause of a session are as of its last reply
 
   await when(session.put([job(1), job(2)], 0, wall), see)
   await when(session.exchange(exchangeOf({ room: 1 })), see)
-  await when(session.control({ kind: 'rate', rules }, 0, wall), see)
-  await when(session.control({ kind: 'pause', paused: true }, 0, wall), () => {})
+  await when(session.command({ kind: 'rate', rules }, 0, wall), see)
+  await when(session.command({ kind: 'pause', paused: true }, 0, wall), () => {})
   await when(session.exchange(exchangeOf()), see)
 
   t.deepEqual(seen, [
@@ -136,7 +136,7 @@ it('B4: a clock that a test turns waits for what is in flight', async (t, { open
   const many = Array.from({ length: 10_000 }, (_, i) => job(i))
   void when(session.put(many, 0, wall), () => received.push('put'))
   void when(session.exchange(exchangeOf()), () => received.push('exchange'))
-  void when(session.control({ kind: 'clear' }, 0, wall), () => received.push('clear'))
+  void when(session.command({ kind: 'clear' }, 0, wall), () => received.push('clear'))
   void when(session.find('none'), () => received.push('find'))
   await clock.settle()
 
@@ -148,7 +148,7 @@ it('B6: a put and a command that are refused have changed nothing', async (t, { 
   await session.put([a], 0, wall)
 
   await t.throwsAsync(async () => session.put([job('b', { id: 'b' })], 0, wall), { code: 'QUEUE_FULL' })
-  await t.throwsAsync(async () => session.control({ kind: 'retry', target: a }, 0, wall), { code: 'JOB_STATE' })
+  await t.throwsAsync(async () => session.command({ kind: 'retry', target: a }, 0, wall), { code: 'JOB_STATE' })
 
   t.is(await session.find('b'), undefined)
   t.is(a.state, 'pending')
@@ -170,7 +170,7 @@ it('B8: a job that was put here is the same record in every reply, while it wait
   t.is((await claim(session, 1))[0], a)
   await exchange(session, { settled: [settle(a, 'retry')] })
   t.is((await claim(session, 1))[0], a)
-  t.is((await session.control({ kind: 'cancel', target: 'b', reason: 'no' }, 0, wall)).changed[0], b)
+  t.is((await session.command({ kind: 'cancel', target: 'b', reason: 'no' }, 0, wall)).changed[0], b)
   const twin = job('a', { id: 'a' })
   t.is((await session.put([twin], 0, wall))?.get(twin), a)
 })
@@ -194,7 +194,7 @@ it('B9: a record has been written when the reply arrives', async (t, { open }) =
   await when(session.exchange(exchangeOf({ settled: [settle(a, 'failed', { error: 'last' })] })), () => {
     seen.push([...(see(a) as unknown[]), a.extras?.error])
   })
-  await when(session.control({ kind: 'retry', target: a }, 0, wall), () => {
+  await when(session.command({ kind: 'retry', target: a }, 0, wall), () => {
     seen.push([...(see(a) as unknown[]), a.extras?.error])
   })
 
@@ -254,10 +254,10 @@ it('B19: a job whose body goes on is put anew only once that has ended', async (
   await claim(session)
   await exchange(session, { settled: [settle(a, 'cancelled', { error: 'e', bodyContinues: true })] })
 
-  const refused = await session.control({ kind: 'retry', target: a }, 0, wall)
+  const refused = await session.command({ kind: 'retry', target: a }, 0, wall)
   t.deepEqual([refused.changed, refused.unchangedBecause, a.state], [[], 'bodyContinues', 'cancelled'])
 
   await exchange(session, { endedBodies: [a] })
-  t.deepEqual((await session.control({ kind: 'retry', target: a }, 0, wall)).changed, [a])
+  t.deepEqual((await session.command({ kind: 'retry', target: a }, 0, wall)).changed, [a])
   t.is(a.state, 'pending')
 })

@@ -38,7 +38,7 @@ it('B23: a cursor goes on from where its job stood, also when that is gone', asy
   const [a, b, c, d] = [job('a'), job('b', { priority: 1 }), job('c', { priority: 1 }), job('d', { priority: 2 })]
   const [x, y, z] = [0, 1, 2].map(i => job(i, { dueAt: 70, priority: i })) as [JobRecord, JobRecord, JobRecord]
   await session.put([d, c, b, a, x, y, z], 0, wall)
-  await session.control({ kind: 'remove', target: y }, 0, wall)
+  await session.command({ kind: 'remove', target: y }, 0, wall)
   const query = { state: 'pending', key: undefined, limit: 9, after: undefined } as const
   t.deepEqual(await session.list({ ...query, state: 'delayed', after: y }), [z])
   t.deepEqual(await session.list({ ...query, state: undefined, after: y }), [x, a, b, c, d])
@@ -58,7 +58,7 @@ it('B23: a cursor by id goes on while its job is kept, and is refused when none 
   t.deepEqual(await session.list({ ...query, after: a.id }), [c, d])
   await exchange(session, { settled: [settle(a, 'failed'), settle(b, 'finished')] })
   t.deepEqual(await session.list({ ...query, after: page[0]?.id }), [c, d])
-  await session.control({ kind: 'remove', target: c }, 0, wall)
+  await session.command({ kind: 'remove', target: c }, 0, wall)
   const repeated = job('b', { id: 'given' })
   t.is((await session.put([repeated], 0, wall))?.get(repeated), repeated)
   for (const [after, id] of [

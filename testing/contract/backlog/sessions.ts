@@ -14,12 +14,12 @@ it('B29: a shared pause holds all sessions of the name, and wakes them, as puts 
   const session = await attach(backlog, { wake: () => woken++ })
   const other = await attach(backlog, { works: false })
   await other.put([job('a')], 0, wall)
-  await other.control({ kind: 'pause', paused: true }, 0, wall)
-  await other.control({ kind: 'rate', rules: [] }, 0, wall)
+  await other.command({ kind: 'pause', paused: true }, 0, wall)
+  await other.command({ kind: 'rate', rules: [] }, 0, wall)
   t.is(woken, 3)
   const { sharedPaused, claimed } = await exchange(session, { room: 9 })
   t.deepEqual([sharedPaused, claimed.length], [true, 0])
-  await other.control({ kind: 'pause', paused: false }, 0, wall)
+  await other.command({ kind: 'pause', paused: false }, 0, wall)
   t.is((await claim(session)).length, 1)
 })
 it('B27: a repeated declaration leaves an override in force, and counts again once the override is cleared', async (t, {
@@ -31,7 +31,7 @@ it('B27: a repeated declaration leaves an override in force, and counts again on
   const rulesAfter = async (set: readonly ReturnType<typeof rule>[]): Promise<readonly unknown[]> => {
     const session = await attach(backlog, { rate: [rule(1)] })
     const { rules } = session
-    await session.control({ kind: 'rate', rules: set }, 0, wall)
+    await session.command({ kind: 'rate', rules: set }, 0, wall)
     await session.close()
     return rules
   }
@@ -55,7 +55,7 @@ it('B27: a repeated declaration of the global width leaves an override in force,
   const after = async (globalWidth: number | undefined, set: number): Promise<unknown> => {
     const session = await attach(backlog, { globalWidth })
     const found = [session.globalWidth, session.overridden?.globalWidth ?? false]
-    await session.control({ kind: 'globalWidth', width: set }, 0, wall)
+    await session.command({ kind: 'globalWidth', width: set }, 0, wall)
     await session.close()
     return found
   }
@@ -81,7 +81,7 @@ it('B36: the global width bounds the bodies of all sessions, and one without a h
   const woken = new Promise<void>(resolve => {
     wake = resolve
   })
-  await other.control({ kind: 'globalWidth', width: 3 }, 0, wall)
+  await other.command({ kind: 'globalWidth', width: 3 }, 0, wall)
   await woken
   t.deepEqual(payloads(await claim(session)), ['c'])
   t.is(session.globalWidth, 3)
@@ -94,13 +94,13 @@ it('B36: the global width bounds the bodies of all sessions, and one without a h
 it('B36: each override can be removed alone, and the last declaration is in force again', async (t, { open }) => {
   const rule = (limit: number) => ({ limit, perMs: 100, unit: undefined, burst: undefined })
   const session = await open({ rate: [rule(1)], globalWidth: 2 })
-  await session.control({ kind: 'rate', rules: [rule(5)] }, 0, wall)
-  await session.control({ kind: 'globalWidth', width: 9 }, 0, wall)
+  await session.command({ kind: 'rate', rules: [rule(5)] }, 0, wall)
+  await session.command({ kind: 'globalWidth', width: 9 }, 0, wall)
   t.deepEqual(session.overridden, { rate: true, globalWidth: true })
 
-  await session.control({ kind: 'clearOverrides', of: ['globalWidth'] }, 0, wall)
+  await session.command({ kind: 'clearOverrides', of: ['globalWidth'] }, 0, wall)
   t.deepEqual([session.globalWidth, session.rules], [2, [rule(5)]])
-  await session.control({ kind: 'clearOverrides', of: ['rate', 'keys'] }, 0, wall)
+  await session.command({ kind: 'clearOverrides', of: ['rate', 'keys'] }, 0, wall)
   t.deepEqual([session.globalWidth, session.rules, session.overridden], [2, [rule(1)], undefined])
 })
 it('B37: queues of other names share a named rule, its starts and what holds for it, and one is woken by the other', async (t, {
@@ -118,12 +118,12 @@ it('B37: queues of other names share a named rule, its starts and what holds for
   const refused = await exchange(b, { room: 9 })
   t.deepEqual([refused.claimed.length, refused.limited?.rule?.name], [0, 'gateway'])
 
-  await a.control({ kind: 'rate', rules: [rule(3)] }, 0, wall)
+  await a.command({ kind: 'rate', rules: [rule(3)] }, 0, wall)
   t.deepEqual(payloads(await claim(b)), ['b1'])
   t.true(woken > 0)
   t.is(b.rules[0]?.limit, 3)
   t.is(b.overridden?.rate, true)
-  await b.control({ kind: 'clearOverrides', of: ['rate'] }, 0, wall)
+  await b.command({ kind: 'clearOverrides', of: ['rate'] }, 0, wall)
   await exchange(a)
   t.deepEqual([a.rules[0]?.limit, a.overridden], [2, undefined])
 })

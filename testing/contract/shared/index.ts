@@ -61,7 +61,7 @@ it('B35: a process reads a global width that another one has set with its next e
   await one.put(job('a'), job('b'))
   t.is((await one.claim()).length, 1)
 
-  await other.control({ kind: 'globalWidth', width: 2 })
+  await other.command({ kind: 'globalWidth', width: 2 })
 
   t.is((await one.claim()).length, 1)
   t.deepEqual([one.session.globalWidth, one.session.overridden], [2, { rate: false, globalWidth: true }])
@@ -81,7 +81,7 @@ it('B28: a working session is woken by a put, a command and an ending in another
   const [a] = [job('a')]
 
   t.true(await wakes(() => other.put(a)), 'a put')
-  t.true(await wakes(() => other.control({ kind: 'reprioritize', target: a, priority: -1 })), 'a command')
+  t.true(await wakes(() => other.command({ kind: 'reprioritize', target: a, priority: -1 })), 'a command')
   const [claimed] = (await other.claim()) as [JobRecord]
   t.true(await wakes(() => other.settle(claimed)), 'an ending')
 })
@@ -89,11 +89,11 @@ it('B29: a shared pause holds every process, until a shared resume', async (t, {
   const [one, other] = [await start(), await start()]
   await other.put(job('a'))
 
-  await other.control({ kind: 'pause', paused: true })
+  await other.command({ kind: 'pause', paused: true })
   const running = await one.exchange({ room: 9 })
   t.deepEqual([running.sharedPaused, running.claimed.length], [true, 0])
 
-  await other.control({ kind: 'pause', paused: false })
+  await other.command({ kind: 'pause', paused: false })
   t.is((await one.claim()).length, 1)
 })
 it('B11: an id names one job for all processes', async (t, { start }) => {
@@ -124,7 +124,7 @@ it('B30: a cancel of a job that another process runs is delivered to that proces
   const [a] = (await other.put(job('a'))) as [JobRecord]
   const [claimed] = (await one.launch()) as [JobRecord]
 
-  const done = await other.control({ kind: 'cancel', target: a, reason: new Error('enough'), text: undefined })
+  const done = await other.command({ kind: 'cancel', target: a, reason: new Error('enough'), text: undefined })
   t.deepEqual([done.unchangedBecause, done.changed], ['cancelRequested', []])
   await pass(1_000)
 
@@ -143,7 +143,7 @@ it('B17: a job that goes back after another process has requested its cancel end
   const [one, other] = [await start(), await start({ works: false })]
   const [a] = (await other.put(job('a'))) as [JobRecord]
   const [claimed] = (await one.launch()) as [JobRecord]
-  await other.control({ kind: 'cancel', target: a, reason: new Error('enough'), text: undefined })
+  await other.command({ kind: 'cancel', target: a, reason: new Error('enough'), text: undefined })
   await pass(1_000)
 
   const { endedUnrun } = await one.settle(claimed, 'retry')
@@ -364,7 +364,7 @@ it('B6: a command whose reply is lost has taken effect once, or rejects with an 
   const [a] = (await one.put(job('a'))) as [JobRecord]
 
   one.process.loseReply()
-  const error = await one.control({ kind: 'cancel', target: a, reason: new Error('no'), text: undefined }).then(
+  const error = await one.command({ kind: 'cancel', target: a, reason: new Error('no'), text: undefined }).then(
     () => undefined,
     (reason: { code?: string }) => reason,
   )

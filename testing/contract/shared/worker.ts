@@ -147,9 +147,9 @@ export class Worker {
   settle(record: JobRecord, kind: SettleKind = 'finished', parts: Partial<Settlement> = {}): Promise<ExchangeResult> {
     return this.exchange({ settled: [settle(record, kind, parts)] })
   }
-  async control(command: Command): Promise<Awaited<ReturnType<BacklogSession['control']>>> {
-    const control = async () => this.session.control(command, this.now, this.wall)
-    return this.#shared.until(control())
+  async command(command: Command): Promise<Awaited<ReturnType<BacklogSession['command']>>> {
+    const send = async () => this.session.command(command, this.now, this.wall)
+    return this.#shared.until(send())
   }
   async find(target: JobRecord | string): Promise<JobRecord | undefined> {
     const find = async (): Promise<JobRecord | undefined> => this.session.find(target)

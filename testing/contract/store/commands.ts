@@ -50,27 +50,27 @@ test('cancel, retry, reprioritize and remove change jobs that wait or have ended
   const { first: a } = await p.put(['a', 'b', 'c', { payload: 'd', more: { dueAt: 9 } }])
   const [b, c, d] = [a + 1, a + 2, a + 3]
 
-  const cancelled = await p.control({ kind: 'cancel', target: a, reason: '"no"' })
+  const cancelled = await p.command({ kind: 'cancel', target: a, reason: '"no"' })
   t.like(cancelled, { unchangedBecause: undefined, count: 1, counts: { pending: 2, cancelled: 1 } })
   t.like(cancelled.changed[0], { seq: a, state: 'cancelled', more: { error: '"no"' } })
-  t.is((await p.control({ kind: 'cancel', target: a, reason: undefined })).count, 0)
-  t.is((await p.control({ kind: 'cancel', target: 'none', reason: undefined })).found, undefined)
+  t.is((await p.command({ kind: 'cancel', target: a, reason: undefined })).count, 0)
+  t.is((await p.command({ kind: 'cancel', target: 'none', reason: undefined })).found, undefined)
 
-  await p.control({ kind: 'reprioritize', target: c, priority: -1 })
-  await p.control({ kind: 'reprioritize', target: d, priority: -2 })
-  await p.control({ kind: 'retry', target: (await p.find(a))?.id as string })
-  await p.control({ kind: 'remove', target: b })
+  await p.command({ kind: 'reprioritize', target: c, priority: -1 })
+  await p.command({ kind: 'reprioritize', target: d, priority: -2 })
+  await p.command({ kind: 'retry', target: (await p.find(a))?.id as string })
+  await p.command({ kind: 'remove', target: b })
   t.is(await p.find(b), undefined)
   t.deepEqual((await p.pass(9).exchange()).counts, { ...zero, pending: 3 })
   t.deepEqual(await p.claimed(), ['d', 'c', 'a'])
 
   for (const kind of ['retry', 'remove'] as const) {
-    await t.throwsAsync(async () => await p.control({ kind, target: a }), { code: 'JOB_STATE' })
+    await t.throwsAsync(async () => await p.command({ kind, target: a }), { code: 'JOB_STATE' })
   }
-  await t.throwsAsync(async () => await p.control({ kind: 'reprioritize', target: a, priority: 1 }), {
+  await t.throwsAsync(async () => await p.command({ kind: 'reprioritize', target: a, priority: 1 }), {
     code: 'JOB_STATE',
   })
-  await t.throwsAsync(async () => await p.control({ kind: 'retry', target: 'none' }), { code: 'JOB_UNKNOWN' })
+  await t.throwsAsync(async () => await p.command({ kind: 'retry', target: 'none' }), { code: 'JOB_UNKNOWN' })
 })
 
 test('retry: changes nothing while a body of the job goes on, until that has ended or its process has died', async (t, subject) => {
@@ -84,7 +84,7 @@ test('retry: changes nothing while a body of the job goes on, until that has end
     settled: jobs.map(job => ({ ...job, kind: 'cancelled' as const, more: { bodyContinues: true } })),
   })
   const [a, b] = jobs.map(({ seq }) => seq) as [number, number]
-  const retry = async (target: number) => await web.control({ kind: 'retry', target })
+  const retry = async (target: number) => await web.command({ kind: 'retry', target })
 
   t.like(await retry(a), { unchangedBecause: 'bodyContinues', changed: [], found: { state: 'cancelled' } })
   await p.exchange({ endedBodies: [a] })
@@ -104,7 +104,7 @@ test('retry: attempts count from 1 again, the fence goes on, and the checkpoint 
     settled: [{ ...job, kind: 'failed', more: { error: '"e"' } }],
   })
 
-  const { found } = await p.control({ kind: 'retry', target: job.seq })
+  const { found } = await p.command({ kind: 'retry', target: job.seq })
 
   t.like(found, { state: 'pending', attempt: 0, more: { checkpoint: '"half"' } })
   const { claimed } = await p.exchange({ room: 1 })
@@ -120,7 +120,7 @@ test('cancel: of a job that runs in another process is requested of that process
   const { first } = await web.put(['a'])
   await worker.claim()
 
-  const { unchangedBecause, found, changed } = await web.control({ kind: 'cancel', target: first, reason: '"no"' })
+  const { unchangedBecause, found, changed } = await web.command({ kind: 'cancel', target: first, reason: '"no"' })
 
   t.deepEqual([unchangedBecause, found?.state, changed], ['cancelRequested', 'underway', []])
   t.deepEqual((await worker.exchange()).notices?.cancelRequests, [{ seq: first, reason: '"no"' }])
@@ -131,7 +131,7 @@ test('cancel: a run with a cancel request that goes back ends as cancelled, and 
   const p = await oneWorker(subject)
   await p.put(['a', 'b'])
   const [a, b] = (await p.claim()) as [Ending, Ending]
-  for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  for (const { seq } of [a, b]) await p.command({ kind: 'cancel', target: seq, reason: '"no"' })
   t.is((await p.exchange()).notices?.cancelRequests.length, 2)
 
   const { endedUnrun, counts } = await p.exchange({ settled: [{ ...a, kind: 'snooze' }, b] })
@@ -147,7 +147,7 @@ test('cancel: a request is delivered to the queue object that runs the job, and 
   const p = await oneWorker(subject)
   await p.put(['a'])
   const [a] = (await p.claim()) as [Ending]
-  await p.control({ kind: 'cancel', target: a.seq, reason: undefined })
+  await p.command({ kind: 'cancel', target: a.seq, reason: undefined })
 
   t.is((await p.exchange({ works: false })).notices, undefined)
   t.deepEqual((await p.exchange()).notices?.cancelRequests, [{ seq: a.seq, reason: undefined }])
@@ -157,7 +157,7 @@ test('cancel: a job that goes back before its process got the request is cancell
   const p = await oneWorker(subject)
   await p.put(['a', 'b'])
   const [a, b] = (await p.claim()) as [Ending, Ending]
-  for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  for (const { seq } of [a, b]) await p.command({ kind: 'cancel', target: seq, reason: '"no"' })
 
   const { endedUnrun, notices, counts } = await p.exchange({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
@@ -175,10 +175,10 @@ test('pause: a shared pause holds in every process', async (t, subject) => {
   for (const p of [a, b]) await p.attach()
   await a.put(['1'])
 
-  await b.control({ kind: 'pause', paused: true })
+  await b.command({ kind: 'pause', paused: true })
   t.like(await a.exchange({ room: 9 }), { sharedPaused: true, claimed: { seqs: [] } })
   t.true((await (await db.open()).attach()).sharedPaused)
-  await b.control({ kind: 'pause', paused: false })
+  await b.command({ kind: 'pause', paused: false })
 
   t.deepEqual(await a.claimed(), ['1'])
 })
@@ -189,7 +189,7 @@ test('clear: waiting jobs are cancelled and listed in the order of start, and ru
   const [u] = (await p.claim()) as [Ending]
   await p.put(['a', { payload: 'b', more: { dueAt: 9 } }, { payload: 'c', priority: -1 }])
 
-  const { changed, count, counts } = await p.control({ kind: 'clear', reason: '"c"' })
+  const { changed, count, counts } = await p.command({ kind: 'clear', reason: '"c"' })
 
   t.deepEqual([namesOf(changed), count], [['c', 'a', 'b'], 3])
   t.deepEqual(counts, { ...zero, underway: 1, cancelled: 3 })
@@ -206,16 +206,16 @@ test('clear: very many jobs are cancelled at once, and may be counted without be
   const { first } = await p.put(Array.from({ length: 1_200 }, (_, i) => String(i)))
   await p.put(Array.from({ length: 10 }, () => ({ payload: 'late', more: { dueAt: 5 } })))
 
-  const { changed, count, counts } = await p.control({ kind: 'clear', reason: '"c"' })
+  const { changed, count, counts } = await p.command({ kind: 'clear', reason: '"c"' })
 
   t.true(changed.length === 0 || changed.length === 1_210)
   t.is(count, 1_210)
   t.deepEqual(counts, { ...zero, cancelled: 1_210 })
   t.like(await p.find(first + 700), { state: 'cancelled', more: { error: '"c"' } })
   // They can be retried and removed, and not cancelled again.
-  t.is((await p.control({ kind: 'retry', target: first + 1_100 })).counts.pending, 1)
-  t.is((await p.control({ kind: 'remove', target: first + 1_101 })).count, 1)
-  t.deepEqual((await p.control({ kind: 'cancel', target: first + 1_102, reason: undefined })).changed, [])
+  t.is((await p.command({ kind: 'retry', target: first + 1_100 })).counts.pending, 1)
+  t.is((await p.command({ kind: 'remove', target: first + 1_101 })).count, 1)
+  t.deepEqual((await p.command({ kind: 'cancel', target: first + 1_102, reason: undefined })).changed, [])
   await p.put(['after'])
   const exchange = await p.pass(5).exchange({ room: 9 })
   t.deepEqual(exchange.claimed.payloads, ['"1100"', '"after"'])
@@ -230,7 +230,7 @@ test('clear: very many jobs are cancelled at once, and may be counted without be
 test('clear: cleared jobs are kept for their time from then on', async (t, subject) => {
   const p = await oneWorker(subject, { keep: { ...keep, cancelledMs: 1_000 } })
   const { first } = await p.put(Array.from({ length: 1_001 }, (_, i) => String(i)))
-  await p.control({ kind: 'clear', reason: undefined })
+  await p.command({ kind: 'clear', reason: undefined })
 
   await p.pass(999).exchange()
   t.is((await p.find(first))?.state, 'cancelled')
@@ -259,8 +259,8 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
   // Jobs of a held key are ahead of no other job.
   t.is((await p.explain((await p.put(['e'])).first))?.position, 0)
   t.deepEqual(namesOf(await p.list({ state: 'pending' })), ['a', 'b', 'd', 'e'])
-  await p.control({ kind: 'reprioritize', target: a.seq, priority: 1 })
-  await p.control({ kind: 'cancel', target: a.seq + 1, reason: undefined })
+  await p.command({ kind: 'reprioritize', target: a.seq, priority: 1 })
+  await p.command({ kind: 'cancel', target: a.seq + 1, reason: undefined })
   p.pass(1)
   t.deepEqual(await p.claimed(), ['d', 'e', 'a'])
 })

@@ -97,7 +97,7 @@ test(`afterCrash 'again': a job fails with PoisonError once its process has died
   t.like(row, { state: 'failed', crashes: 2, attempt: 1 })
   t.like(errorFromJson(row?.more?.error ?? ''), { code: 'POISON', crashes: 2 })
   // After a retry it may crash as often again.
-  t.like((await p.control({ kind: 'retry', target: row?.seq as number })).found, { crashes: 0, state: 'pending' })
+  t.like((await p.command({ kind: 'retry', target: row?.seq as number })).found, { crashes: 0, state: 'pending' })
 })
 
 test('fail: launched jobs of a dead process fail', async (t, subject) => {
@@ -151,7 +151,7 @@ test('ask: a job that a verdict failed and that is put anew awaits no verdict: i
   const [{ seq, fence }] = ((await p.exchange()).notices?.needVerdict ?? []) as [JobRow]
   await p.exchange({ settled: [{ seq, fence, kind: 'failed' }] })
 
-  t.is((await p.control({ kind: 'retry', target: seq })).count, 1)
+  t.is((await p.command({ kind: 'retry', target: seq })).count, 1)
 
   const [anew] = (await p.launch()) as [Ending]
   t.deepEqual((await p.exchange({ number: p.number - 1 })).claimed.seqs, [anew.seq])
@@ -163,7 +163,7 @@ test('ask: a job that is cancelled while it awaits its verdict does not run agai
   const { p, dead, db } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
   const [a, b] = ((await p.exchange()).notices?.needVerdict ?? []) as unknown as [Ending, Ending]
-  for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  for (const { seq } of [a, b]) await p.command({ kind: 'cancel', target: seq, reason: '"no"' })
   t.is((await p.exchange()).notices?.cancelRequests.length, 2)
 
   const { endedUnrun } = await p.exchange({ settled: [{ ...a, kind: 'snooze' }] })
@@ -224,7 +224,7 @@ test('ask: a restarted worker finds the jobs for which it was about to request a
 test('a cancel request that the dead process never received is kept', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1)
   const [row] = await p.list()
-  const { unchangedBecause } = await p.control({ kind: 'cancel', target: row?.seq as number, reason: '"no"' })
+  const { unchangedBecause } = await p.command({ kind: 'cancel', target: row?.seq as number, reason: '"no"' })
   t.is(unchangedBecause, 'cancelRequested')
 
   await p.recover(dead)

@@ -30,8 +30,8 @@ test('exchange: a refused request stores nothing, for any reason of the refusal'
     p.putRequest(['b', { payload: 'c', more: { cost: { tokens: 10 } } }]),
     p.putRequest(['b', { payload: 'c', more: { cost: { toekns: 1 } } }]),
     p.putRequest(['b', 'c'], 2),
-    p.controlRequest({ kind: 'retry', target: first }),
-    p.controlRequest({ kind: 'reprioritize', target: first + 9, priority: 1 }),
+    p.commandRequest({ kind: 'retry', target: first }),
+    p.commandRequest({ kind: 'reprioritize', target: first + 9, priority: 1 }),
   )
 
   t.deepEqual(
@@ -85,7 +85,7 @@ test('exchange: replies stand in the order of the requests, and each request see
   const { queue, now, wall } = p
   const put = p.putRequest(['a'])
   const exchange = p.exchangeRequest({ room: 9 })
-  const pause = { kind: 'control', queue, now, wall, command: { kind: 'pause', paused: true } } as const
+  const pause = { kind: 'command', queue, now, wall, command: { kind: 'pause', paused: true } } as const
 
   const answers = await p.transact(pause, put, exchange, { ...pause, command: { ...pause.command, paused: false } })
 
@@ -106,7 +106,7 @@ test('exchange: a failed exchange has changed nothing, and can be repeated', asy
   const before = await p.list()
   const mend = p.breakCommits()
   t.true(await rejects(p.transact(p.putRequest(['d']), request)))
-  t.true(await rejects(p.control({ kind: 'clear', reason: undefined })))
+  t.true(await rejects(p.command({ kind: 'clear', reason: undefined })))
   mend()
 
   t.deepEqual(await p.list(), before)
@@ -137,7 +137,7 @@ test('detach: a job whose cancel was requested does not go back, and its ending 
   const p = await oneWorker(subject, { keep: { ...keep, cancelledMs: 1_000 } })
   await p.put(['a', 'b'])
   const [a] = (await p.claim(1)) as [Ending]
-  t.is((await p.control({ kind: 'cancel', target: a.seq, reason: '"no"' })).unchangedBecause, 'cancelRequested')
+  t.is((await p.command({ kind: 'cancel', target: a.seq, reason: '"no"' })).unchangedBecause, 'cancelRequested')
 
   await p.pass(500).detach()
 

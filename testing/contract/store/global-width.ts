@@ -86,7 +86,7 @@ test('globalWidth: an override is stored and reported to each process, and stays
   const [a, b, db] = await two(subject, 2, 9)
   t.is((await a.claim()).length, 2)
 
-  const set = await b.control({ kind: 'globalWidth', width: 3 })
+  const set = await b.command({ kind: 'globalWidth', width: 3 })
   t.like(set, { globalWidth: 3, overridden: { globalWidth: true } })
   const reported = await a.exchange({ room: 9 })
   t.deepEqual([reported.globalWidth, reported.claimed.seqs.length], [3, 1])
@@ -95,8 +95,8 @@ test('globalWidth: an override is stored and reported to each process, and stays
   t.is((await c.attach({ globalWidth: 2 })).globalWidth, 3)
   t.like(await c.attach({ globalWidth: 4 }), { globalWidth: 4, overridden: undefined })
   t.is((await c.claim()).length, 1)
-  await c.control({ kind: 'globalWidth', width: 0 })
-  const back = await c.control({ kind: 'clearOverrides', of: ['globalWidth'] })
+  await c.command({ kind: 'globalWidth', width: 0 })
+  const back = await c.command({ kind: 'clearOverrides', of: ['globalWidth'] })
   t.is(back.globalWidth, 4)
   t.is((await c.attach({ globalWidth: Infinity })).globalWidth, undefined)
   t.is((await b.claim()).length, 5)
@@ -105,7 +105,7 @@ test('globalWidth: an override is stored and reported to each process, and stays
 test('globalWidth: lower than what runs it interrupts nothing, and nothing starts until fewer run', async (t, subject) => {
   const [a, b] = await two(subject, 3, 9)
   const running = await a.claim()
-  await b.control({ kind: 'globalWidth', width: 1 })
+  await b.command({ kind: 'globalWidth', width: 1 })
 
   await a.exchange({ settled: running.slice(0, 2) })
   t.deepEqual(await b.claimed(), [])
@@ -229,7 +229,7 @@ test('globalWidth: no process waits for one that finds nothing to start', async 
   const [a, b] = await two(subject, 1, 2)
   const running = await a.claim(1)
   t.deepEqual(await b.claimed(), [])
-  await a.control({ kind: 'clear', reason: undefined })
+  await a.command({ kind: 'clear', reason: undefined })
   await b.pass(100).claim()
   await a.pass(3_000).put(['x', 'y'])
 

@@ -173,7 +173,7 @@ test('keys: a repeated exchange brings the same jobs with the same starts', asyn
 
 test('keys: they take turns by weight, in all processes together', async (t, subject) => {
   const [a, b] = await two(subject, {})
-  await a.control({ kind: 'key', key: 'a', change: { weight: 2 } })
+  await a.command({ kind: 'key', key: 'a', change: { weight: 2 } })
   const many = (key: string): string[] => Array.from({ length: 30 }, (_, i) => `${key}${i}`)
   await a.put(keyed(...many('a'), ...many('b'), ...many('c')))
   const starts: Record<string, number> = {}
@@ -198,7 +198,7 @@ test('keys: a key that is held up is passed over, however many jobs it has, and 
 test('keys: an override of a key is stored, reported to each process once, and stays when keys are declared anew', async (t, subject) => {
   const [a, b, db] = await two(subject, { width: 5 })
   await a.put(keyed('a1', 'a2', 'a3'))
-  const { keys: set } = await b.control({ kind: 'key', key: 'a', change: { width: 1, paused: true } })
+  const { keys: set } = await b.command({ kind: 'key', key: 'a', change: { width: 1, paused: true } })
   t.deepEqual(set?.overrides, [['a', { width: 1, paused: true }]])
   t.like(await list(b), [{ key: 'a', pending: 3, delayed: 0, underway: 0, why: 'pause' }])
 
@@ -210,9 +210,9 @@ test('keys: an override of a key is stored, reported to each process once, and s
   const c = await db.open()
   const { keys: now } = await c.attach({ keys: policy({ width: 7 }) })
   t.deepEqual([now?.policy?.width, now?.overrides], [7, set?.overrides])
-  await c.control({ kind: 'key', key: 'a', change: { paused: undefined } })
+  await c.command({ kind: 'key', key: 'a', change: { paused: undefined } })
   t.deepEqual(await c.claimed(), ['a1'])
-  await c.control({ kind: 'clearOverrides', of: ['keys'] })
+  await c.command({ kind: 'clearOverrides', of: ['keys'] })
   t.deepEqual(await c.claimed(), ['a2', 'a3'])
 })
 
@@ -239,13 +239,13 @@ test('keys: rules that are declared anew count the starts that counted until the
 
 test('keys: rules that are set for one key, or no longer are, count the starts that counted until then', async (t, subject) => {
   const [a] = await two(subject, { rate: [rule(1, 400)] })
-  await a.control({ kind: 'key', key: 'a', change: { rate: [rule(2, 30)] } })
+  await a.command({ kind: 'key', key: 'a', change: { rate: [rule(2, 30)] } })
   await a.put(keyed('a1', 'a2', 'b1', 'b2'))
   t.deepEqual(await launched(a, 2), ['a1', 'b1'])
 
-  await a.pass(1).control({ kind: 'key', key: 'b', change: { rate: [rule(1, 500)] } })
-  await a.control({ kind: 'clearOverrides', of: ['keys'] })
-  await a.control({ kind: 'key', key: 'b', change: { rate: [rule(1, 600)] } })
+  await a.pass(1).command({ kind: 'key', key: 'b', change: { rate: [rule(1, 500)] } })
+  await a.command({ kind: 'clearOverrides', of: ['keys'] })
+  await a.command({ kind: 'key', key: 'b', change: { rate: [rule(1, 600)] } })
 
   t.deepEqual(await a.pass(398).claimed(), [])
   t.deepEqual(await a.pass(1).claimed(), ['a2'])
@@ -273,7 +273,7 @@ test('keys: the jobs of one key are cleared, and only those', async (t, subject)
   await a.put([{ payload: 'a3', more: { key: 'a', dueAt: 9_000 } }])
   await a.claim(1)
 
-  const { count } = await a.control({ kind: 'clear', reason: undefined, key: 'a' })
+  const { count } = await a.command({ kind: 'clear', reason: undefined, key: 'a' })
 
   t.is(count, 2)
   t.deepEqual(await a.claimed(), ['b1', '1'])
@@ -309,10 +309,10 @@ test('keys: a suspect waits for its key as other jobs do', async (t, subject) =>
   await b.launch(1)
   await b.die()
   await a.recover(b)
-  await a.control({ kind: 'key', key: 'a', change: { paused: true } })
+  await a.command({ kind: 'key', key: 'a', change: { paused: true } })
   t.deepEqual(await a.claimed(), [])
 
-  await a.control({ kind: 'key', key: 'a', change: { paused: undefined } })
+  await a.command({ kind: 'key', key: 'a', change: { paused: undefined } })
   const run: unknown[] = []
   for (let i = 0; i < 6; i++) {
     const exchange = await a.exchange({ room: 9, acknowledged: a.number })

@@ -206,7 +206,7 @@ test('named rules: a queue that is paused or has no more jobs gives up its turn'
   const first = await a.exchange({ room: 4 })
   await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
   for (const queue of [b, c]) t.is(count(await queue.exchange({ room: 9 })), 0)
-  await b.control({ kind: 'clear', reason: undefined })
+  await b.command({ kind: 'clear', reason: undefined })
   await b.exchange({ room: 9 })
   await c.exchange({ room: 0, mayLaunch: false })
 
@@ -220,14 +220,14 @@ test('named rules: the last declaration holds for all, and an override does unti
   t.like(await b.attach({ name: 'b', rate: [rule(30)] }), { rules: [{ limit: 30 }], replaced: [{ limit: 60 }] })
   t.like(await a.exchange(), { rules: [{ limit: 30, name: 'gateway' }], overridden: undefined })
 
-  t.like(await a.control({ kind: 'rate', rules: [rule(2)] }), { rules: [{ limit: 2 }], overridden: { rate: true } })
+  t.like(await a.command({ kind: 'rate', rules: [rule(2)] }), { rules: [{ limit: 2 }], overridden: { rate: true } })
   t.like(await b.exchange(), { rules: [{ limit: 2 }], overridden: { rate: true } })
   t.like(await (await opened(db, 'a', [rule(60)])).exchange(), { rules: [{ limit: 2 }] })
   t.like(await (await opened(db, 'b', [rule(30)])).exchange(), { rules: [{ limit: 2 }] })
 
-  t.like(await b.control({ kind: 'clearOverrides', of: ['rate'] }), { rules: [{ limit: 30 }], overridden: undefined })
+  t.like(await b.command({ kind: 'clearOverrides', of: ['rate'] }), { rules: [{ limit: 30 }], overridden: undefined })
   t.like(await a.exchange(), { rules: [{ limit: 30 }] })
-  await a.control({ kind: 'rate', rules: [rule(2)] })
+  await a.command({ kind: 'rate', rules: [rule(2)] })
   t.like(await (await opened(db, 'b', [rule(7)])).exchange(), { rules: [{ limit: 7 }], overridden: undefined })
   t.like(await a.exchange(), { rules: [{ limit: 7 }] })
 })
@@ -240,7 +240,7 @@ test('named rules: another rule applies to the starts that are remembered, and t
   const first = await a.exchange({ room: 5 })
   await a.exchange({ furtherLaunched: startsOf(first).map((start, i) => [start, i * 10]) })
 
-  await b.control({ kind: 'rate', rules: [rule(2)] })
+  await b.command({ kind: 'rate', rules: [rule(2)] })
 
   t.is((await b.exchange({ room: 9 })).nextLookAt, 1_030)
   t.is((await a.exchange({ room: 9 })).nextLookAt >= 1_030, true)

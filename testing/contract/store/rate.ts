@@ -139,7 +139,7 @@ test('rate: a declaration counts if it differs from the last one; until then an 
   t.like(await (await opened(db, declared)).attach({ rate: declared }), { rules: [{ limit: 5 }] })
   const a = await opened(db, declared)
 
-  t.like(await a.control({ kind: 'rate', rules: [rule(2)] }), { rules: [{ limit: 2 }] })
+  t.like(await a.command({ kind: 'rate', rules: [rule(2)] }), { rules: [{ limit: 2 }] })
 
   t.like(await (await opened(db, declared)).exchange(), { rules: [{ limit: 2 }] })
   t.like(await (await opened(db, undefined)).exchange(), { rules: [{ limit: 2 }] })
@@ -151,7 +151,7 @@ test('rate: an override that is cleared leaves no limit, until the name is decla
   const declared = [rule(1)]
   const a = await opened(db, declared)
   await a.put(jobs(9))
-  await a.control({ kind: 'rate', rules: [] })
+  await a.command({ kind: 'rate', rules: [] })
 
   const { claimed, grants } = await a.exchange({ room: 3 })
   t.deepEqual([claimed.seqs.length, grants], [3, undefined])
@@ -166,7 +166,7 @@ test('rate: a limit lowered below the current starts lets nothing start until th
   const { grants } = await a.exchange({ room: 5 })
   await a.exchange({ launched: (grants ?? []).flatMap((grant, i) => [grant as number, i * 10]) })
 
-  await b.control({ kind: 'rate', rules: [rule(2)] })
+  await b.command({ kind: 'rate', rules: [rule(2)] })
 
   t.is((await a.exchange({ room: 9 })).nextLookAt, 1_030)
   await a.die()
@@ -182,7 +182,7 @@ test('rate: a job that a lowered limit makes impossible fails instead of being c
     { payload: 'a', more: { cost: { tokens: 5 } } },
     { payload: 'b', more: { cost: { tokens: 1 } } },
   ])
-  await a.control({ kind: 'rate', rules: tokens(4) })
+  await a.command({ kind: 'rate', rules: tokens(4) })
 
   const { endedUnrun, claimed, counts } = await a.exchange({ room: 9 })
 
@@ -226,7 +226,7 @@ test('rate: a corrected cost counts after a restart, each unit by itself, and a 
   // The tokens are 1 + 9. Of the images none was corrected.
   const c = await opened(db, undefined)
   t.deepEqual((await c.exchange({ room: 9 })).claimed.seqs, [])
-  await c.control({ kind: 'rate', rules: [rule(99, 1_000, { unit: 'tokens' }), rule(6, 1_000, { unit: 'images' })] })
+  await c.command({ kind: 'rate', rules: [rule(99, 1_000, { unit: 'tokens' }), rule(6, 1_000, { unit: 'images' })] })
   t.is((await c.exchange({ room: 9 })).claimed.seqs.length, 1)
 })
 
@@ -253,7 +253,7 @@ test('rate: a jitter that is learned is one for all processes, and a restart kee
   const c = await opened(db, declared)
   t.like((await c.attach({ rate: declared })).rules, { 0: { jitterMs: 10 }, length: 1 })
   t.is((await c.pass(1_000).exchange({ room: 9 })).nextLookAt, 2_010)
-  t.like((await c.control({ kind: 'rate', rules: [rule(5, 1_000, { jitter: 'learn', jitterMs: 0 })] })).rules, {
+  t.like((await c.command({ kind: 'rate', rules: [rule(5, 1_000, { jitter: 'learn', jitterMs: 0 })] })).rules, {
     0: { limit: 5, jitterMs: 10 },
   })
 })

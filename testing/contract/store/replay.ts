@@ -25,7 +25,7 @@ test('replay: a repeated exchange reports the same cancel requests', async (t, s
   const { p, other } = await two(subject)
   await p.put(['a'])
   const [a] = (await p.claim()) as [Ending]
-  await other.control({ kind: 'cancel', target: a.seq, reason: '"enough"' })
+  await other.command({ kind: 'cancel', target: a.seq, reason: '"enough"' })
 
   const { notices } = await p.exchange()
 
@@ -66,7 +66,7 @@ test('replay: a repeated exchange reports the same jobs that ended unrun, and ho
   await other.put([{ payload: 'a', more: { cost: { n: 1 } } }])
   const [a] = (await other.launch()) as [Ending]
   const never = (await p.put([{ payload: 'b', more: { cost: { n: 1 } } }])).first
-  await p.control({ kind: 'rate', rules: [{ limit: 0, perMs: 1_000, unit: 'n', burst: undefined }] })
+  await p.command({ kind: 'rate', rules: [{ limit: 0, perMs: 1_000, unit: 'n', burst: undefined }] })
   await other.die()
   await p.recover(other)
 

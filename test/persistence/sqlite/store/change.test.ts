@@ -57,7 +57,7 @@ test('cancel: a run with a cancel request that goes back ends as cancelled, and 
   const p = opened()
   p.put(['a', 'b'])
   const [a, b] = p.claim() as [Ending, Ending]
-  for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  for (const { seq } of [a, b]) p.command({ kind: 'cancel', target: seq, reason: '"no"' })
   t.is(p.exchange().notices?.cancelRequests.length, 2)
 
   const { endedUnrun, counts } = p.exchange({ settled: [{ ...a, kind: 'snooze' }, b] })
@@ -74,7 +74,7 @@ test('cancel: a job that goes back before its process got the request is cancell
   const p = opened()
   p.put(['a', 'b'])
   const [a, b] = p.claim() as [Ending, Ending]
-  for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  for (const { seq } of [a, b]) p.command({ kind: 'cancel', target: seq, reason: '"no"' })
 
   const { endedUnrun, notices, counts } = p.exchange({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
@@ -92,15 +92,15 @@ test('clear: very many are cancelled at once and swept out little by little', t 
   const { first } = p.put(Array.from({ length: 1_200 }, (_, i) => String(i)))
   p.put(Array.from({ length: 10 }, () => ({ payload: 'late', more: { dueAt: 5 } })))
 
-  const { changed, count, counts } = p.control({ kind: 'clear', reason: '"c"' })
+  const { changed, count, counts } = p.command({ kind: 'clear', reason: '"c"' })
 
   t.deepEqual([changed.length, count], [0, 1_210])
   t.deepEqual(counts, { ...zero, cancelled: 1_210 })
   t.like(p.find(first + 700), { state: 'cancelled', more: { error: '"c"' } })
   // One that was not swept out yet can be put anew, or be removed.
-  t.is(p.control({ kind: 'retry', target: first + 1_100 }).counts.pending, 1)
-  t.is(p.control({ kind: 'remove', target: first + 1_101 }).count, 1)
-  t.deepEqual(p.control({ kind: 'cancel', target: first + 1_102, reason: undefined }).changed, [])
+  t.is(p.command({ kind: 'retry', target: first + 1_100 }).counts.pending, 1)
+  t.is(p.command({ kind: 'remove', target: first + 1_101 }).count, 1)
+  t.deepEqual(p.command({ kind: 'cancel', target: first + 1_102, reason: undefined }).changed, [])
   p.put(['after'])
   const exchange = p.pass(5).exchange({ room: 9 })
   t.deepEqual(exchange.claimed.payloads, ['"1100"', '"after"'])
@@ -115,7 +115,7 @@ test('clear: very many are cancelled at once and swept out little by little', t 
 test('clear: cleared jobs are kept for their time from then on', t => {
   const p = opened({ keep: { ...keep, cancelledMs: 1_000 } })
   p.put(Array.from({ length: 1_001 }, (_, i) => String(i)))
-  p.control({ kind: 'clear', reason: undefined })
+  p.command({ kind: 'clear', reason: undefined })
 
   // It takes three exchanges to sweep them out, and what has been kept for long enough goes in the exchange after.
   p.pass(1_000)
@@ -142,8 +142,8 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
   t.like(p.find(a.seq), { state: 'pending' })
   t.like(p.explain(a.seq), { why: 'hold', key: 'k', notBefore: 50 })
   t.deepEqual(namesOf(p.list({ state: 'pending' })), ['a', 'b', 'd'])
-  p.control({ kind: 'reprioritize', target: a.seq, priority: 1 })
-  p.control({ kind: 'cancel', target: a.seq + 1, reason: undefined })
+  p.command({ kind: 'reprioritize', target: a.seq, priority: 1 })
+  p.command({ kind: 'cancel', target: a.seq + 1, reason: undefined })
   p.pass(1)
   t.deepEqual(p.claimed(), ['d', 'a'])
   t.is(p.rows('rdq_key_hold'), 0)

@@ -144,7 +144,7 @@ test('claim: a key whose instant has come is looked at, however many others with
   const { first } = p.put(jobsOfKeys(0))
   t.is(claimAll(p).length, 1_010)
   const { nextLookAt } = p.exchange({ room: 5_000 })
-  for (let i = 0; i < 1_000; i++) p.control({ kind: 'cancel', target: first + i, reason: undefined })
+  for (let i = 0; i < 1_000; i++) p.command({ kind: 'cancel', target: first + i, reason: undefined })
 
   p.pass(nextLookAt)
 

@@ -75,7 +75,7 @@ test('rate: an override that is cleared leaves no limit, until the name is decla
   const declared = [rule(1)]
   const a = opened(path, declared)
   a.put(jobs(9))
-  a.control({ kind: 'rate', rules: [] })
+  a.command({ kind: 'rate', rules: [] })
 
   const { claimed, grants } = a.exchange({ room: 3 })
   t.deepEqual([claimed.seqs.length, grants], [3, undefined])

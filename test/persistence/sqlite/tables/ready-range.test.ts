@@ -33,7 +33,7 @@ test('ready ranges: two queues, and two epochs of one queue, have ranges of thei
   p.put(names(5, 10))
   const other = p.queue
   p.queue = first
-  p.control({ kind: 'clear', reason: undefined })
+  p.command({ kind: 'clear', reason: undefined })
   p.put(names(5, 20))
 
   t.deepEqual(p.claimed(), names(5, 20))
@@ -44,7 +44,7 @@ test('ready ranges: two queues, and two epochs of one queue, have ranges of thei
 test('ready ranges: jobs cleared but not swept yet read as cancelled, and still do after the sweep', t => {
   const p = opened()
   const { first } = p.put(names(1_300))
-  t.is(p.control({ kind: 'clear', reason: undefined }).count, 1_300)
+  t.is(p.command({ kind: 'clear', reason: undefined }).count, 1_300)
 
   for (const seq of [first, first + 700, first + 1_299]) t.is(p.find(seq)?.state, 'cancelled')
   t.is(p.rows('rdq_ready_range'), 1)
@@ -61,7 +61,7 @@ test('ready ranges: a job whose row somebody else deleted disturbs no other job'
     const { first } = p.put(names(3))
     p.db.prepare('delete from rdq_job where seq = ?').run(first + 1)
 
-    if (clears) p.control({ kind: 'clear', reason: undefined })
+    if (clears) p.command({ kind: 'clear', reason: undefined })
     const ran = clears ? [] : p.claimed()
 
     t.deepEqual(ran, clears ? [] : ['0', '2'])
@@ -86,7 +86,7 @@ test('ready ranges: jobs behind many rows that somebody else deleted are claimed
 
   const cleared = opened()
   harm(cleared, cleared.put(names(3_000)).first + 100, 101)
-  cleared.control({ kind: 'clear', reason: undefined })
+  cleared.command({ kind: 'clear', reason: undefined })
   for (let i = 0; i < 8; i++) cleared.exchange()
   t.deepEqual(
     [cleared.rows('rdq_cleared_epoch'), cleared.rows('rdq_ready_range'), cleared.rows('rdq_ended')],
@@ -122,17 +122,17 @@ function commandsOf(random: () => number): (p: Process, seqs: readonly number[],
       return (p, _, running) =>
         p.exchange({ settled: running.splice(0, size).map(one => ({ ...one, kind: kinds[kind] as SettleKind })) })
     case 8:
-      return (p, seqs) => p.control({ kind: 'cancel', target: pick(seqs), reason: undefined })
+      return (p, seqs) => p.command({ kind: 'cancel', target: pick(seqs), reason: undefined })
     case 9:
       return (p, seqs) => {
         const target = pick(seqs)
         if (p.find(target)?.state !== 'pending') return undefined
-        return p.control({ kind: 'reprioritize', target, priority: kind - 2 })
+        return p.command({ kind: 'reprioritize', target, priority: kind - 2 })
       }
     case 10:
       return (p, seqs) => {
         const target = pick(seqs)
-        return p.find(target)?.state === 'underway' ? undefined : p.control({ kind: 'remove', target })
+        return p.find(target)?.state === 'underway' ? undefined : p.command({ kind: 'remove', target })
       }
     case 11:
       return (p, seqs) => p.explain(pick(seqs))
@@ -143,7 +143,7 @@ function commandsOf(random: () => number): (p: Process, seqs: readonly number[],
       }
     default:
       return p =>
-        kind === 0 && place < 0.2 ? p.control({ kind: 'clear', reason: undefined }) : p.list({ limit: size + 1 })
+        kind === 0 && place < 0.2 ? p.command({ kind: 'clear', reason: undefined }) : p.list({ limit: size + 1 })
   }
 }
 function putsOf(size: number, place: number): Put[] {

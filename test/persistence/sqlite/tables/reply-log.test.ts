@@ -67,7 +67,7 @@ test('reply log: a cancel request reaches the run although the thread died with 
   const other = await shelf(path, { works: false })
   const [a] = (await put(here, job('a'))) as [JobRecord]
   await exchange(here, { room: 1 })
-  await other.control({ kind: 'cancel', target: a.id, reason: 'enough' }, 0, 0)
+  await other.command({ kind: 'cancel', target: a.id, reason: 'enough' }, 0, 0)
   deaths(path, 'answer')
 
   const { notices } = await exchange(here)

@@ -16,7 +16,7 @@ import { hasLastRun, launchUnknown } from '../tables/schema.ts'
 import type { Limits } from './limits.ts'
 import type { Upkeep } from './upkeep.ts'
 
-export interface ControlParts {
+export interface CommandParts {
   readonly db: SqliteDatabase
   readonly locations: JobLocations
   readonly jobRows: JobRows
@@ -36,16 +36,16 @@ interface Job {
   readonly found: LocatedJob
 }
 
-export class Controls implements CommandStore<QueueRow, Job> {
+export class Commands implements CommandStore<QueueRow, Job> {
   readonly limits: Limits
-  readonly #parts: ControlParts
+  readonly #parts: CommandParts
   readonly #continues: SqliteStatement
   readonly #setPriority: SqliteStatement
   readonly #setDelayedPriority: SqliteStatement
   readonly #freeId: SqliteStatement
   readonly #ofKey: SqliteStatement
 
-  constructor(parts: ControlParts) {
+  constructor(parts: CommandParts) {
     const { db } = parts
     this.#parts = parts
     this.limits = parts.limits
