@@ -175,7 +175,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.launcher.suspend()
     return {
       over: () => {
-        this.launcher.resume()
+        this.launcher.endSuspension()
         this.wake()
       },
     }

@@ -99,7 +99,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
   /** The default for jobs for which the backlog requires no other. */
   readonly #caution: Caution
   readonly #endingTexts: EndingTexts | undefined
-  /** Callers of {@link suspend} that have not resumed. */
+  /** Callers of {@link suspend} that have not ended it. */
   #suspensions = 0
 
   constructor(parts: LauncherParts, width: number) {
@@ -131,12 +131,12 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
     this.cooperator.stop()
   }
 
-  /** Suspends launches while the rate changes, until {@link resume}: nothing is launched or claimed. */
+  /** Suspends launches while the rate changes, until {@link endSuspension}: nothing is launched or claimed. */
   suspend(): void {
     this.#suspensions++
   }
   /** The backlog uses the new rules. Jobs granted by the old ones go back. */
-  resume(): void {
+  endSuspension(): void {
     this.#suspensions--
     this.#launchQueue.revoke()
     this.#launchReports.revoke()

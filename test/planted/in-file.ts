@@ -34,7 +34,7 @@ export const inFile: readonly Plant[] = [
     finders: [
       'lib/rules/grace',
       'persistence/sqlite/store/store-contract',
-      'persistence/sqlite/tables/rate-log',
+      'persistence/sqlite/tables/rate-starts',
       'flow/sqlite',
     ],
   },
@@ -308,7 +308,7 @@ export const inFile: readonly Plant[] = [
     why: 'I14, I5: after a reboot delays and starts stand where the clock has never been',
     finders: [
       'persistence/sqlite/store/store-contract',
-      'persistence/sqlite/tables/rate-log',
+      'persistence/sqlite/tables/rate-starts',
       'persistence/sqlite/store/change',
     ],
   },
@@ -417,7 +417,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'the last notices of a queue stay in the file, though they have arrived',
-    file: 'persistence/sqlite/tables/reply-log.ts',
+    file: 'persistence/sqlite/tables/exchange-replies.ts',
     edits: [
       {
         find: 'if (last === undefined || last > acknowledged) return',
@@ -425,14 +425,14 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'what is over does not leave the file',
-    finders: ['persistence/sqlite/tables/reply-log'],
+    finders: ['persistence/sqlite/tables/exchange-replies'],
   },
   {
     name: 'an exchange that is asked again tells only what it claimed',
-    file: 'persistence/sqlite/tables/reply-log.ts',
+    file: 'persistence/sqlite/tables/exchange-replies.ts',
     edits: [{ find: 'queue.queueId, number) as string', replace: 'queue.queueId, -number) as string' }],
     why: 'I1, I3: with an answer are lost a cancel that its run never hears of, and that an ending changed nothing',
-    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/reply-log'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/exchange-replies'],
   },
   {
     name: 'a put of unknown outcome is sent again',
@@ -460,7 +460,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
-        find: '        this.#putLog.keep(request, reply, fileClock.toFile(request.now))\n',
+        find: '        this.#putReplies.keep(request, reply, fileClock.toFile(request.now))\n',
         replace: '',
       },
     ],
@@ -469,10 +469,10 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a recovery deletes the replies to puts of a process that may still reopen its file',
-    file: 'persistence/sqlite/tables/put-log.ts',
+    file: 'persistence/sqlite/tables/put-replies.ts',
     edits: [{ find: 'where put_at < ? and', replace: 'where ? is not null and' }],
     why: 'I2: another process sees that the thread has died before a new one is started, and the put is stored twice',
-    finders: ['persistence/sqlite/tables/put-log'],
+    finders: ['persistence/sqlite/tables/put-replies'],
   },
   {
     name: 'a put acknowledges puts that are not answered',
@@ -509,7 +509,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a restart forgets the rate',
-    file: 'persistence/sqlite/tables/rate-log.ts',
+    file: 'persistence/sqlite/tables/rate-starts.ts',
     edits: [
       {
         find: 'rate = Rate.from({ rules: owner.rateRules, ...marks, starts })',
@@ -517,7 +517,7 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I5: whoever opens the file anew starts a whole window at once, and processes do not share the limit',
-    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/rate-log', 'crash/rate'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/rate-starts', 'crash/rate'],
   },
   {
     name: 'what is not launched from the file is not refunded',
@@ -526,7 +526,7 @@ export const inFile: readonly Plant[] = [
     why: 'I6: what was handed back has spent a start of the rate',
     finders: [
       'persistence/sqlite/store/store-contract',
-      'persistence/sqlite/tables/rate-log',
+      'persistence/sqlite/tables/rate-starts',
       'persistence/sqlite/backlog',
     ],
   },
@@ -535,7 +535,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
-        find: '      this.#queues.forget()\n      this.#rateLog.forget()\n      this.#keys.clear()\n      this.#rules?.clear()\n      this.#retention.forget()\n      this.#fileClock.forget()\n',
+        find: '      this.#queues.forget()\n      this.#rateStarts.forget()\n      this.#keys.clear()\n      this.#rules?.clear()\n      this.#retention.forget()\n      this.#fileClock.forget()\n',
         replace: '',
       },
     ],

@@ -186,7 +186,7 @@ export const inKeys: readonly Plant[] = [
     file: 'persistence/sqlite/tables/key.ts',
     edits: [
       {
-        find: '    this.#rateLog.changing(row).change(rules, now)\n    row.rules = rules\n',
+        find: '    this.#rateStarts.changing(row).change(rules, now)\n    row.rules = rules\n',
         replace: '    row.rules = rules\n',
       },
     ],

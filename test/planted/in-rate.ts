@@ -68,7 +68,7 @@ export const inRate: readonly Plant[] = [
       },
     ],
     why: 'I5: a launch that comes late in its grace, of a process that then dies, counts as earlier than it was',
-    finders: ['persistence/sqlite/store/store-contract', 'lib/rate/rate', 'persistence/sqlite/tables/rate-log'],
+    finders: ['persistence/sqlite/store/store-contract', 'lib/rate/rate', 'persistence/sqlite/tables/rate-starts'],
   },
   {
     name: 'a refund is forgotten',
@@ -86,7 +86,7 @@ export const inRate: readonly Plant[] = [
       },
     ],
     why: 'I6: what was not launched takes up the rate all the same',
-    finders: ['persistence/sqlite/store/store-contract', 'lib/rate/rate', 'persistence/sqlite/tables/rate-log'],
+    finders: ['persistence/sqlite/store/store-contract', 'lib/rate/rate', 'persistence/sqlite/tables/rate-starts'],
   },
   {
     name: 'a new rate forgets the starts',

@@ -6,13 +6,13 @@ import type { Rate } from '../../../lib/rate/rate.ts'
 import type { LimitStore, StoredRule } from '../../durable/execute/limit-store.ts'
 import type { KeyRow, KeyTable } from '../tables/key.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
-import type { RateLog } from '../tables/rate-log.ts'
+import type { RateStarts } from '../tables/rate-starts.ts'
 import type { RuleRow, RuleTable } from '../tables/rule.ts'
 import type { KeyState, KeyTurns } from './key-turns.ts'
 
 export interface LimitsParts {
   readonly queues: QueueTable
-  readonly rateLog: RateLog
+  readonly rateStarts: RateStarts
   readonly keys: KeyTable
   readonly keyTurns: KeyTurns
   readonly rules: RuleTable
@@ -25,26 +25,26 @@ export class Limits implements LimitStore<QueueRow, KeyState> {
     this.#parts = parts
   }
   rateNow(queue: QueueRow): Rate {
-    return this.#parts.rateLog.of(queue)
+    return this.#parts.rateStarts.of(queue)
   }
   rate(queue: QueueRow): Rate {
-    return this.#parts.rateLog.changing(queue)
+    return this.#parts.rateStarts.changing(queue)
   }
   saveSettings(queue: QueueRow): void {
     this.#parts.queues.saveSettings(queue)
   }
   graceFactor({ queueId }: QueueRow): number {
-    return this.#parts.rateLog.graceFactor(queueId)
+    return this.#parts.rateStarts.graceFactor(queueId)
   }
   setGraceFactor({ queueId }: QueueRow, factor: number): void {
-    this.#parts.rateLog.setGraceFactor(queueId, factor)
+    this.#parts.rateStarts.setGraceFactor(queueId, factor)
   }
 
   // Starts in other rates than that of the queue.
   furtherRate(queue: QueueRow, start: FurtherStart): Rate | undefined {
-    const { rateLog, rules } = this.#parts
+    const { rateStarts, rules } = this.#parts
     const owner = start.of === 'rule' ? rules.find(start.name) : this.#keyOf(queue, start)
-    return owner && rateLog.changing(owner)
+    return owner && rateStarts.changing(owner)
   }
   recounted(queue: QueueRow, start: FurtherStart, now: number): void {
     const { rules, keyTurns } = this.#parts

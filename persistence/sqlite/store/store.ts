@@ -27,15 +27,15 @@ import { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import { CancelRequests } from '../tables/cancel-requests.ts'
 import { CrashReports } from '../tables/crash-reports.ts'
+import { ExchangeReplies } from '../tables/exchange-replies.ts'
 import { GeneratedIds } from '../tables/generated-ids.ts'
 import { JobRows } from '../tables/job.ts'
 import { KeyTable } from '../tables/key.ts'
 import { JobLocations } from '../tables/location.ts'
-import { PutLog } from '../tables/put-log.ts'
+import { PutReplies } from '../tables/put-replies.ts'
 import { type Instants, type QueueRow, QueueTable } from '../tables/queue.ts'
-import { RateLog } from '../tables/rate-log.ts'
+import { RateStarts } from '../tables/rate-starts.ts'
 import { ReadyRanges } from '../tables/ready-range.ts'
-import { ReplyLog } from '../tables/reply-log.ts'
 import { RuleTable } from '../tables/rule.ts'
 import { migrate } from '../tables/schema.ts'
 import { Workers } from '../tables/worker.ts'
@@ -64,7 +64,7 @@ interface Tables {
   readonly worker: number
   readonly fileClock: FileClock
   readonly queues: QueueTable
-  readonly rateLog: RateLog
+  readonly rateStarts: RateStarts
   readonly readyRanges: ReadyRanges
   readonly keys: KeyTable
   readonly keyTurns: KeyTurns
@@ -90,12 +90,12 @@ export class Store implements StoreContract {
   readonly #worker: number
   readonly #fileClock: FileClock
   readonly #queues: QueueTable
-  readonly #rateLog: RateLog
+  readonly #rateStarts: RateStarts
   readonly #keys: KeyTable
   #rules: RuleTable | undefined
   readonly #workers: Workers
   readonly #suspects: Suspects
-  readonly #putLog: PutLog
+  readonly #putReplies: PutReplies
   readonly #retention: Retention
   readonly #recovery: Recovery
   readonly #requests: RequestStore<QueueRow>
@@ -113,18 +113,18 @@ export class Store implements StoreContract {
     this.#commit = db.prepare('commit')
     this.#fileClock = new FileClock(db, boot)
     this.#queues = new QueueTable(db, this.#fileClock)
-    this.#rateLog = new RateLog(db)
-    this.#keys = new KeyTable(db, this.#rateLog)
+    this.#rateStarts = new RateStarts(db)
+    this.#keys = new KeyTable(db, this.#rateStarts)
     this.#workers = new Workers(db)
     const registered = this.#transaction(undefined, () => this.#workers.register(token, file))
     this.#worker = registered.worker
     this.workersOfOriginal = registered.workersOfOriginal
-    const rules = new RuleTable(db, registered.worker, this.#rateLog)
+    const rules = new RuleTable(db, registered.worker, this.#rateStarts)
     this.#rules = rules
     const tables = this.#openTables(db, rules)
     this.#suspects = tables.suspects
     this.#recovery = new Recovery(tables)
-    this.#putLog = new PutLog(db, token)
+    this.#putReplies = new PutReplies(db, token)
     this.#retention = new Retention(db, tables.locations)
     const upkeep = new Upkeep(tables)
     const commands = new Commands({ ...tables, upkeep })
@@ -132,7 +132,7 @@ export class Store implements StoreContract {
     this.#requests = this.#requestsOf({ ...tables, commands, exchanges })
   }
   #openTables(db: SqliteDatabase, rules: RuleTable): Tables {
-    const [worker, fileClock, queues, rateLog] = [this.#worker, this.#fileClock, this.#queues, this.#rateLog]
+    const [worker, fileClock, queues, rateStarts] = [this.#worker, this.#fileClock, this.#queues, this.#rateStarts]
     const keys = this.#keys
     const readyRanges = new ReadyRanges(db)
     const keyTurns = new KeyTurns(db, keys, readyRanges)
@@ -140,8 +140,8 @@ export class Store implements StoreContract {
     const generatedIds = new GeneratedIds(db)
     const onRollback = (undo: () => void): void => void this.#undo.push(undo)
     return {
-      ...{ db, worker, fileClock, queues, rateLog, readyRanges, locations, generatedIds, onRollback },
-      ...{ keys, keyTurns, rules, limits: new Limits({ queues, rateLog, keys, keyTurns, rules }) },
+      ...{ db, worker, fileClock, queues, rateStarts, readyRanges, locations, generatedIds, onRollback },
+      ...{ keys, keyTurns, rules, limits: new Limits({ queues, rateStarts, keys, keyTurns, rules }) },
       slots: new Slots(db, worker),
       jobRows: new JobRows(db, locations, fileClock, generatedIds),
       workers: this.#workers,
@@ -170,7 +170,7 @@ export class Store implements StoreContract {
       attach: request => attach(names, inFileTime(request)),
       put: (queue, request) => {
         const reply = put(puts, queue, request)
-        this.#putLog.keep(request, reply, fileClock.toFile(request.now))
+        this.#putReplies.keep(request, reply, fileClock.toFile(request.now))
         return reply
       },
       exchange: (queue, request) => {
@@ -194,7 +194,7 @@ export class Store implements StoreContract {
           })),
         }
       },
-      replay: ({ number }) => this.#putLog.of(number),
+      replay: ({ number }) => this.#putReplies.of(number),
     }
   }
   /** Migrates the schema and registers the worker. The caller sets the pragmas. */
@@ -230,7 +230,7 @@ export class Store implements StoreContract {
   #takeOver(token: string, mayRequestVerdicts: boolean, now: number, wall: number): boolean {
     return this.#transaction({ now, wall }, () => {
       const at = this.#fileClock.toFile(now)
-      this.#putLog.prune(at)
+      this.#putReplies.prune(at)
       return this.#recovery.takeOver(token, mayRequestVerdicts, at)
     })
   }
@@ -259,7 +259,7 @@ export class Store implements StoreContract {
     return this.#transaction(undefined, () => {
       if (this.#workers.holds(this.#worker)) return false
       this.#recovery.unregister(this.#worker)
-      this.#putLog.clear()
+      this.#putReplies.clear()
       return true
     })
   }
@@ -273,7 +273,7 @@ export class Store implements StoreContract {
       if (this.#worker !== undefined) this.#workers.stay(this.#worker, this.#token)
       if (times) this.#fileClock.align(times.now, times.wall)
       const answer = run()
-      this.#rateLog.save()
+      this.#rateStarts.save()
       this.#keys.save()
       this.#keys.clear()
       this.#rules?.save()
@@ -288,7 +288,7 @@ export class Store implements StoreContract {
       for (const undo of this.#undo.splice(0).reverse()) undo()
       this.#suspects.forget()
       this.#queues.forget()
-      this.#rateLog.forget()
+      this.#rateStarts.forget()
       this.#keys.clear()
       this.#rules?.clear()
       this.#retention.forget()
@@ -304,21 +304,21 @@ function exchangesOf(
 ): ExchangeStore<QueueRow> {
   const { db, worker, limits, slots, jobRows, reports, cancels } = parts
   const { upkeep, retention, recovery } = parts
-  const [settles, claims, replyLog] = [new Settles(parts), new Claims(parts), new ReplyLog(db, worker)]
+  const [settles, claims, exchangeReplies] = [new Settles(parts), new Claims(parts), new ExchangeReplies(db, worker)]
   return {
     limits,
-    lastExchange: queue => replyLog.last(queue),
+    lastExchange: queue => exchangeReplies.last(queue),
     claimedIn: (queue, exchange) => claims.claimedIn(queue, exchange),
     verdictsRequestedIn: (queue, exchange) => recovery.verdictsRequestedIn(queue, exchange),
     reportedIn: (queue, exchange) => reports.at(queue, exchange),
-    loggedIn: (queue, exchange) => replyLog.of(queue, exchange),
+    loggedIn: (queue, exchange) => exchangeReplies.of(queue, exchange),
 
     launched: (queue, first, last, fence) => settles.launched(queue, first, last, fence),
     saveCheckpoint: (queue, seq, fence, value) => settles.saveCheckpoint(queue, seq, fence, value),
     settle: (queue, settled, now, notices) => settles.settle(queue, settled, now, notices),
     endedBodies: seqs => settles.endedBodies(seqs),
     acknowledge: (queue, exchange) => {
-      replyLog.acknowledge(queue, exchange)
+      exchangeReplies.acknowledge(queue, exchange)
       reports.acknowledge(queue, exchange)
     },
 
@@ -344,8 +344,8 @@ function exchangesOf(
     saveSlotWait: (queue, wait) => slots.saveSlotWait(queue, wait),
     dropSlotWait: (queue, waiting) => slots.dropSlotWait(queue, waiting),
     claim: (queue, request, room, endedUnrun) => claims.claim(queue, request, room, endedUnrun),
-    logReply: (queue, { number, acknowledged }, reply) => replyLog.keep(queue, number, acknowledged, reply),
-    executed: (queue, exchange) => replyLog.executed(queue, exchange),
+    logReply: (queue, { number, acknowledged }, reply) => exchangeReplies.keep(queue, number, acknowledged, reply),
+    executed: (queue, exchange) => exchangeReplies.executed(queue, exchange),
     row: (queue, seq) => jobRows.row(queue, seq),
     counts: queue => queue.count(),
   }

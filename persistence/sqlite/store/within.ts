@@ -16,7 +16,7 @@ import { JobRows } from '../tables/job.ts'
 import { KeyTable } from '../tables/key.ts'
 import { JobLocations } from '../tables/location.ts'
 import { QueueTable } from '../tables/queue.ts'
-import { RateLog } from '../tables/rate-log.ts'
+import { RateStarts } from '../tables/rate-starts.ts'
 import { ReadyRanges } from '../tables/ready-range.ts'
 import { RuleTable } from '../tables/rule.ts'
 import { migrateWithin } from '../tables/schema.ts'
@@ -53,7 +53,7 @@ interface Parts {
   seen: unknown
   readonly fileClock: FileClock
   readonly queues: QueueTable
-  readonly rateLog: RateLog
+  readonly rateStarts: RateStarts
   readonly keys: KeyTable
   readonly rules: RuleTable
   readonly locations: JobLocations
@@ -123,13 +123,13 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
   if (!parts) {
     const fileClock = new FileClock(db, boot)
     const queues = new QueueTable(db, fileClock)
-    const rateLog = new RateLog(db)
-    const keys = new KeyTable(db, rateLog)
+    const rateStarts = new RateStarts(db)
+    const keys = new KeyTable(db, rateStarts)
     const readyRanges = new ReadyRanges(db)
     const locations = new JobLocations(db, readyRanges)
     const generatedIds = new GeneratedIds(db)
     const jobRows = new JobRows(db, locations, fileClock, generatedIds)
-    const rules = new RuleTable(db, 0, rateLog)
+    const rules = new RuleTable(db, 0, rateStarts)
     const puts = new Puts({
       db,
       queues,
@@ -138,7 +138,7 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
       generatedIds,
       readyRanges,
       fileClock,
-      limits: new Limits({ queues, rateLog, keys, keyTurns: new KeyTurns(db, keys, readyRanges), rules }),
+      limits: new Limits({ queues, rateStarts, keys, keyTurns: new KeyTurns(db, keys, readyRanges), rules }),
     })
     const take = db
       .prepare(`
@@ -156,7 +156,7 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
         seen: undefined,
         fileClock,
         queues,
-        rateLog,
+        rateStarts,
         keys,
         rules,
         locations,

@@ -17,7 +17,7 @@ import { Rate } from '../../../lib/rate/rate.ts'
 import { type RateRule, rulesFromText, sameRules } from '../../../lib/rate/rules.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
-import type { RateLog, RateOwner } from './rate-log.ts'
+import type { RateOwner, RateStarts } from './rate-starts.ts'
 
 export const out = 0
 export const inTurn = 1
@@ -54,7 +54,7 @@ export class KeyRow implements RateOwner {
 const columns = 'key, state, turn, tie, until_at, override, rate, rules, rate_version, marks'
 
 export class KeyTable {
-  readonly #rateLog: RateLog
+  readonly #rateStarts: RateStarts
   readonly #loaded = new Map<number, Map<string, KeyRow>>()
   readonly #one: SqliteStatement
   readonly #next: SqliteStatement
@@ -71,8 +71,8 @@ export class KeyTable {
   readonly #markRunning: SqliteStatement
   readonly #markBodies: SqliteStatement
 
-  constructor(db: SqliteDatabase, rateLog: RateLog) {
-    this.#rateLog = rateLog
+  constructor(db: SqliteDatabase, rateStarts: RateStarts) {
+    this.#rateStarts = rateStarts
     this.#one = db.prepare(`select ${columns} from rdq_key where queue = ? and key = ?`).raw()
     this.#next = db
       .prepare(`
@@ -163,18 +163,18 @@ export class KeyTable {
   }
   /** The rate of the key. `rules` are those in force; undefined if there are none. */
   rate(row: KeyRow, rules: readonly RateRule[]): Rate | undefined {
-    if (row.rateId !== 0) return this.#rateLog.of(row)
+    if (row.rateId !== 0) return this.#rateStarts.of(row)
     return rules.length > 0 ? new Rate(rules) : undefined
   }
   /** The same, for a start that is about to be charged. */
   changingRate(row: KeyRow, rules: readonly RateRule[]): Rate | undefined {
     if (rules.length === 0) return undefined
     if (row.rateId === 0) {
-      row.rateId = this.#rateLog.newId()
+      row.rateId = this.#rateStarts.newId()
       row.rules = rules
       row.dirty = true
     }
-    return this.#rateLog.changing(row)
+    return this.#rateStarts.changing(row)
   }
   /**
    * Other rules are in force from now on. They are applied at once, while the starts that count are known: the former
@@ -182,13 +182,13 @@ export class KeyTable {
    */
   changeRules(row: KeyRow, rules: readonly RateRule[], now: number): void {
     if (row.rateId === 0 || sameRules(row.rules, rules)) return
-    this.#rateLog.changing(row).change(rules, now)
+    this.#rateStarts.changing(row).change(rules, now)
     row.rules = rules
     row.dirty = true
   }
   /** Drops the row of a key of which nothing needs to be known. */
   forget(row: KeyRow): void {
-    if (row.rateId !== 0) this.#rateLog.drop(row)
+    if (row.rateId !== 0) this.#rateStarts.drop(row)
     row.rateId = 0
     row.marks = null
     row.turn = null
@@ -212,7 +212,7 @@ export class KeyTable {
     }
   }
   #saveWithRates(): void {
-    this.#rateLog.save()
+    this.#rateStarts.save()
     this.save()
   }
   /** The next transaction reads again. */

@@ -11,7 +11,7 @@ import type { StoredRule } from '../../durable/execute/limit-store.ts'
 import { forgetWaits } from '../../durable/execute/rules.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
-import type { RateLog, RateOwner } from './rate-log.ts'
+import type { RateOwner, RateStarts } from './rate-starts.ts'
 
 /** The row of one named rule, within one transaction. */
 export class RuleRow implements RateOwner, StoredRule {
@@ -24,12 +24,12 @@ export class RuleRow implements RateOwner, StoredRule {
   dirty = false
   /** A claim has charged it, and has not passed the turn yet. */
   isCharged = false
-  readonly #rateLog: RateLog
+  readonly #rateStarts: RateStarts
 
-  constructor(rateLog: RateLog, columns: readonly unknown[]) {
+  constructor(rateStarts: RateStarts, columns: readonly unknown[]) {
     const [name, declared, override, rateId, rateVersion, marks, turns] = columns
     const { clock, waits } = JSON.parse((turns as string | null) ?? '{}') as { clock?: number; waits?: RuleWait[] }
-    this.#rateLog = rateLog
+    this.#rateStarts = rateStarts
     this.name = name as string
     this.settings = { declared: ruleOf(declared), set: ruleOf(override) }
     this.rateId = rateId as number
@@ -41,12 +41,12 @@ export class RuleRow implements RateOwner, StoredRule {
     return namedInForce(this.settings) ? [namedInForce(this.settings) as RateRule] : []
   }
   get rate(): Rate {
-    return this.#rateLog.of(this)
+    return this.#rateStarts.of(this)
   }
 }
 
 export class RuleTable {
-  readonly #rateLog: RateLog
+  readonly #rateStarts: RateStarts
   readonly #worker: number
   readonly #loaded = new Map<string, RuleRow>()
   /** Queues of this process whose turn it is since the last call of `takeWoken`, because another queue made the last request. */
@@ -57,9 +57,9 @@ export class RuleTable {
   readonly #all: SqliteStatement
   readonly #save: SqliteStatement
 
-  constructor(db: SqliteDatabase, worker: number, rateLog: RateLog) {
+  constructor(db: SqliteDatabase, worker: number, rateStarts: RateStarts) {
     const columns = 'name, declared, override, rate, rate_version, marks, turns'
-    this.#rateLog = rateLog
+    this.#rateStarts = rateStarts
     this.#worker = worker
     this.#one = db.prepare(`select ${columns} from rdq_rule where name = ?`).raw()
     this.#all = db.prepare(`select ${columns} from rdq_rule where turns is not null`).raw()
@@ -70,11 +70,11 @@ export class RuleTable {
 
   /** A rule that nobody has declared so far. */
   add(name: string): RuleRow {
-    return this.#keep(new RuleRow(this.#rateLog, [name, null, null, this.#rateLog.newId(), 0, null, null]))
+    return this.#keep(new RuleRow(this.#rateStarts, [name, null, null, this.#rateStarts.newId(), 0, null, null]))
   }
   /** The settings of the rule are about to be changed, and its rate. */
   changing(row: RuleRow): void {
-    this.#rateLog.changing(row)
+    this.#rateStarts.changing(row)
     row.dirty = true
     this.#isChanged = true
   }
@@ -84,7 +84,7 @@ export class RuleTable {
   /** Starts in these rules are about to be charged. */
   charging(rules: readonly NamedRule[]): void {
     for (const row of rules as readonly RuleRow[]) {
-      this.#rateLog.changing(row)
+      this.#rateStarts.changing(row)
       row.isCharged = true
     }
   }
@@ -92,7 +92,7 @@ export class RuleTable {
   noteWaits(queue: QueueRow, demand: Demand | undefined, now: number): void {
     const { queueId } = queue
     const rules = named(queue.rules).flatMap(({ name }) => this.find(name) ?? [])
-    const left = noteWaits(this.#rateLog.of(queue), rules, { queue: queueId, asker: this.#worker }, demand, now)
+    const left = noteWaits(this.#rateStarts.of(queue), rules, { queue: queueId, asker: this.#worker }, demand, now)
     for (const row of rules) {
       row.dirty = true
       if (left || row.isCharged) this.wakeNext(queueId, [row], now)
@@ -143,7 +143,7 @@ export class RuleTable {
     const known = this.#loaded.get(name)
     if (known) return known
     const columns = this.#one.get(name) as unknown[] | undefined
-    return columns && this.#keep(new RuleRow(this.#rateLog, columns))
+    return columns && this.#keep(new RuleRow(this.#rateStarts, columns))
   }
   #keep(row: RuleRow): RuleRow {
     this.#loaded.set(row.name, row)

@@ -138,7 +138,7 @@ test('launcher: jobs granted before a suspension go back, and jobs granted after
   grant([record('before')])
   launcher.suspend()
   t.true(launcher.isSuspended)
-  launcher.resume()
+  launcher.endSuspension()
   grant([record('after')])
   launch()
 
@@ -149,7 +149,7 @@ test('launcher: while one of two has not resumed, launches are suspended', t => 
   const { launcher, grant, launch, underway } = setup(3)
   launcher.suspend()
   launcher.suspend()
-  launcher.resume()
+  launcher.endSuspension()
   grant([record('a')])
   launch()
 

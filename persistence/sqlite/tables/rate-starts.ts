@@ -21,7 +21,7 @@ export interface RateOwner {
 /** How many rates of keys are cached. */
 const maxCached = 10_000
 
-export class RateLog {
+export class RateStarts {
   readonly #rates = new Map<number, { readonly version: number; readonly rate: Rate }>()
   readonly #touched = new Set<RateOwner>()
   /** The factor by which graces are longer than usual. In memory only, because it adapts again within a few exchanges. */

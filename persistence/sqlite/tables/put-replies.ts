@@ -15,7 +15,7 @@ const keptMs = 600_000
 /** Acknowledged rows are deleted so many at a time, because a statement for each put costs more. */
 const deletedAtOnce = 64
 
-export class PutLog {
+export class PutReplies {
   readonly #token: string
   readonly #insert: SqliteStatement
   readonly #read: SqliteStatement

@@ -8,7 +8,7 @@ const putOf = (p: Process, number: number, acknowledged: number): PutRequest => 
   ...{ ids: [`made-x${number}`], payloads: ['1'], priorities: undefined, queuedAt: [p.wall], more: [] },
 })
 
-test('put log: replies that later puts acknowledge are deleted, and all of them when the worker leaves', t => {
+test('put replies: replies that later puts acknowledge are deleted, and all of them when the worker leaves', t => {
   const p = new Process()
   p.attach()
   const counts: number[] = []

@@ -11,7 +11,7 @@ import { emptyReply, type LoggedReply } from '../../durable/execute/exchange.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 
-export class ReplyLog {
+export class ExchangeReplies {
   readonly #worker: number
   readonly #last: SqliteStatement
   readonly #executed: SqliteStatement
