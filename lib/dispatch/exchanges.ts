@@ -187,15 +187,15 @@ export class Exchanges {
     const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
     if (waiters !== noWaiters) this.#flushWaiters = []
     try {
-      const answer = (this.#session as BacklogSession).exchange(exchange)
-      if (isPromise(answer)) return this.#awaitReply(answer, exchange, waiters)
-      this.#replied(answer, exchange, exchange.now)
+      const reply = (this.#session as BacklogSession).exchange(exchange)
+      if (isPromise(reply)) return this.#awaitReply(reply, exchange, waiters)
+      this.#replied(reply, exchange, exchange.now)
     } catch (error) {
       return this.#refused(exchange, waiters, error)
     }
     this.#exchangeOver(exchange, waiters, exchange.now)
   }
-  #awaitReply(answer: Promise<ExchangeResult>, exchange: OutgoingExchange, waiters: readonly Deferred<void>[]): void {
+  #awaitReply(reply: Promise<ExchangeResult>, exchange: OutgoingExchange, waiters: readonly Deferred<void>[]): void {
     const { loopContext, cooperator } = this.#parts
     this.#inFlight++
     this.#roomInFlight += exchange.room
@@ -212,7 +212,7 @@ export class Exchanges {
       }
       this.#exchangeOver(exchange, waiters, this.#clock.now())
     }
-    answer.then(
+    reply.then(
       reply => loopContext.runInAsyncScope(back, undefined, reply, undefined),
       error => loopContext.runInAsyncScope(back, undefined, undefined, error),
     )

@@ -91,7 +91,7 @@ export class Link {
   #jobs = 0
   #bytes = 0
   /** The kind of the last reply passed on in this turn of the event loop. */
-  #lastAnswered: 'exchange' | 'other' | undefined
+  #lastReply: 'exchange' | 'other' | undefined
   #delayedReplies: NumberedReply[] = []
 
   constructor(options: LinkOptions) {
@@ -110,7 +110,7 @@ export class Link {
     this.#outbox = new Outbox(
       clock,
       requests => connection.send(requests),
-      reply => this.#answerInOrder(reply),
+      reply => this.#replyInOrder(reply),
     )
     const events: ConnectionEvents = {
       opened: () => this.#connected(),
@@ -243,7 +243,7 @@ export class Link {
   }
 
   #receive(replies: readonly NumberedReply[]): void {
-    for (const reply of replies) this.#answerInOrder(reply)
+    for (const reply of replies) this.#replyInOrder(reply)
     this.#sendWaitingPuts()
     this.#updateRef()
   }
@@ -255,38 +255,38 @@ export class Link {
    *    ended in it.
    * 3. A put behind an exchange waits too, so that the next exchange is sent before a long list of puts is resolved.
    */
-  #answerInOrder(reply: NumberedReply): void {
+  #replyInOrder(reply: NumberedReply): void {
     const [id] = reply
     const kind = this.#pending.get(id)?.request.kind
-    const waits = this.#lastAnswered === (kind === 'exchange' ? 'other' : 'exchange')
+    const waits = this.#lastReply === (kind === 'exchange' ? 'other' : 'exchange')
     if (waits || this.#delayedReplies.length > 0) {
       this.#delayedReplies.push(reply)
-      if (this.#delayedReplies.length === 1) this.#clock.soon(this.#answerDelayed)
+      if (this.#delayedReplies.length === 1) this.#clock.soon(this.#replyDelayed)
       return
     }
     if (kind === 'exchange') this.#outbox.exchangeAnswered()
-    this.#answer(reply)
-    if (this.#lastAnswered === undefined) this.#clock.soon(this.#loopTurnOver)
-    this.#lastAnswered = kind === 'exchange' ? 'exchange' : 'other'
+    this.#resolveRequest(reply)
+    if (this.#lastReply === undefined) this.#clock.soon(this.#loopTurnOver)
+    this.#lastReply = kind === 'exchange' ? 'exchange' : 'other'
   }
   readonly #loopTurnOver = (): void => {
-    this.#lastAnswered = undefined
+    this.#lastReply = undefined
     this.#outbox.loopTurnOver()
   }
-  readonly #answerDelayed = (): void => {
+  readonly #replyDelayed = (): void => {
     const delayed = this.#delayedReplies
     this.#delayedReplies = []
-    this.#lastAnswered = undefined
-    for (const reply of delayed) this.#answerInOrder(reply)
+    this.#lastReply = undefined
+    for (const reply of delayed) this.#replyInOrder(reply)
     this.#updateRef()
   }
-  #answer([id, answered]: NumberedReply): void {
+  #resolveRequest([id, result]: NumberedReply): void {
     const pending = this.#forget(id)
     if (!pending) return
     const { request } = pending
-    if ('ok' in answered) return pending.resolve(answered.ok as never)
-    const error = fromWire(answered.error)
-    pending.reject(answered.error.code === 'OUTCOME_UNKNOWN' ? outcomeUnknown(request, error) : error)
+    if ('ok' in result) return pending.resolve(result.ok as never)
+    const error = fromWire(result.error)
+    pending.reject(result.error.code === 'OUTCOME_UNKNOWN' ? outcomeUnknown(request, error) : error)
   }
 
   #forget(id: number): PendingRequest | undefined {

@@ -14,11 +14,11 @@ import type { Connection, ConnectionEvents } from './connection.ts'
 import { refusedForGood, toWire } from './errors.ts'
 import { batchLength, isQuery } from './request-batch.ts'
 import {
-  type Answered,
-  AnswerLostError,
   type NumberedReply,
   type NumberedRequest,
   type QueryRequest,
+  ReplyLostError,
+  type RequestResult,
   type Store,
   StoreBusyError,
 } from './store.ts'
@@ -198,7 +198,7 @@ export class LocalConnection implements Connection {
   }
   /** Work that belongs to no request is repeated until it succeeds. */
   #notDone(error: unknown): void {
-    if (error instanceof AnswerLostError) return this.#lost(error)
+    if (error instanceof ReplyLostError) return this.#lost(error)
     if (error instanceof StoreBusyError) return this.#later(this.#busyMs())
     if (!this.#inTrouble) this.#events.trouble(error instanceof Error ? error : new Error(String(error)))
     this.#inTrouble = true
@@ -245,10 +245,10 @@ export class LocalConnection implements Connection {
     if (round.lost) return
     if (round.busy) return round.leave(...requests)
     try {
-      const answers = await store.transact(requests.map(([, request]) => request))
-      for (const [i, [id]] of requests.entries()) round.replies.push([id, answers[i] as Answered])
+      const results = await store.transact(requests.map(([, request]) => request))
+      for (const [i, [id]] of requests.entries()) round.replies.push([id, results[i] as RequestResult])
     } catch (error) {
-      if (error instanceof AnswerLostError) round.lost = error
+      if (error instanceof ReplyLostError) round.lost = error
       else if (error instanceof StoreBusyError) this.#notNow(requests, round, error)
       else if (requests.length === 1) for (const request of requests) round.refuse(request, error)
       // Sent one by one, only the request at fault is refused.
@@ -261,7 +261,7 @@ export class LocalConnection implements Connection {
     try {
       round.replies.push([request[0], { ok: await store.query(request[1] as QueryRequest) }])
     } catch (error) {
-      if (error instanceof AnswerLostError) round.lost = error
+      if (error instanceof ReplyLostError) round.lost = error
       else if (error instanceof StoreBusyError) this.#notNow([request], round, error)
       else round.refuse(request, error)
     }
@@ -285,7 +285,7 @@ class Round {
   readonly left: NumberedRequest[] = []
   busy = false
   /** Unanswered requests may have been executed or not. */
-  lost: AnswerLostError | undefined
+  lost: ReplyLostError | undefined
 
   leave(...requests: readonly NumberedRequest[]): void {
     this.left.push(...requests)

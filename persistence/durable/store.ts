@@ -363,10 +363,10 @@ export type Request = AttachRequest | PutRequest | ExchangeRequest | CommandRequ
  * request.
  */
 export type NumberedRequest = readonly [id: number, request: Request]
-export type NumberedReply = readonly [id: number, answered: Answered]
+export type NumberedReply = readonly [id: number, result: RequestResult]
 
 /** The result of one request. A refused request changed nothing. */
-export type Answered = { readonly ok: unknown } | { readonly error: WireError }
+export type RequestResult = { readonly ok: unknown } | { readonly error: WireError }
 
 /** An encoded error. It is decoded into an object of its class, by name, with its former fields. */
 export interface WireError {
@@ -418,9 +418,9 @@ export interface Store {
    * Executes one transaction. Replies are in the order of the requests. A refused request fails alone, with an error
    * that its class and code identify, and has changed nothing. Rejects, or throws, only if provably nothing was
    * committed: with a {@link StoreBusyError} if it is worth retrying soon. If a commit may have happened and its reply
-   * did not arrive, it rejects with an {@link AnswerLostError}.
+   * did not arrive, it rejects with an {@link ReplyLostError}.
    */
-  transact(requests: readonly Request[]): MaybePromise<readonly Answered[]>
+  transact(requests: readonly Request[]): MaybePromise<readonly RequestResult[]>
   /** Only reads; sees every transaction whose replies came before. Rejects with the errors of that request. */
   query(request: QueryRequest): MaybePromise<unknown>
   /** The tokens of the other registered workers. */
@@ -451,6 +451,6 @@ export class StoreBusyError extends Error {
 }
 
 /** Thrown by a store if a transaction was begun and it is unknown whether it was committed. */
-export class AnswerLostError extends Error {
-  static override readonly name: string = 'AnswerLostError'
+export class ReplyLostError extends Error {
+  static override readonly name: string = 'ReplyLostError'
 }

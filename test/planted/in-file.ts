@@ -558,8 +558,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/link.ts',
     edits: [
       {
-        find: "const waits = this.#lastAnswered === (kind === 'exchange' ? 'other' : 'exchange')",
-        replace: "const waits = kind !== 'exchange' && this.#lastAnswered === 'exchange'",
+        find: "const waits = this.#lastReply === (kind === 'exchange' ? 'other' : 'exchange')",
+        replace: "const waits = kind !== 'exchange' && this.#lastReply === 'exchange'",
       },
     ],
     why: 'I11: `underway` is heard before `pending`',

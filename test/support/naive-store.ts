@@ -37,7 +37,7 @@ export class NaiveStore implements wire.Store {
     this.#operations = operationsOf(this)
     this.#commit(() => {})
   }
-  transact(requests: readonly wire.Request[]): readonly wire.Answered[] {
+  transact(requests: readonly wire.Request[]): readonly wire.RequestResult[] {
     return this.#commit(() => execute.executeEach(execute.requestsOn(this.#operations), requests))
   }
   query(request: wire.QueryRequest): unknown {

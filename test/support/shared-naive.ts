@@ -1,5 +1,5 @@
 /** The naive backlog as several processes have it, for the suite of shared backlogs: all of them under one clock. */
-import { type Answered, AnswerLostError, type Request, type Store } from '../../persistence/durable/store.ts'
+import { ReplyLostError, type Request, type RequestResult, type Store } from '../../persistence/durable/store.ts'
 import type { BacklogProcess, SharedBacklog, SharedBacklogSubject } from '../../testing/index.ts'
 import { VirtualClock } from '../../testing/index.ts'
 import { answeringLater } from './late-store.ts'
@@ -72,12 +72,12 @@ interface Faults {
 
 function faulty(store: NaiveStore, faults: Faults): Store {
   return {
-    transact(requests: readonly Request[]): readonly Answered[] | Promise<never> {
+    transact(requests: readonly Request[]): readonly RequestResult[] | Promise<never> {
       if (faults.isDead) return new Promise(() => {})
       const answers = store.transact(requests)
       if (!faults.losesReply) return answers
       faults.losesReply = false
-      throw new AnswerLostError('the connection broke')
+      throw new ReplyLostError('the connection broke')
     },
     query: request => store.query(request),
     workers: () => store.workers(),

@@ -17,13 +17,13 @@ import type {
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { Store } from '../../persistence/sqlite/store/store.ts'
 import {
-  answerOf,
   type Ending,
   type ExchangeParts,
   endingsOf,
   launchReportsOf,
   type Put,
   payloadsOf,
+  replyOf,
   StoreRequests,
 } from '../../testing/contract/store-requests.ts'
 import { temporaryUntilExit } from './temporary-folder.ts'
@@ -61,7 +61,7 @@ export class Process extends StoreRequests {
   }
   ask(request: Request): unknown {
     const [answer] = this.store.transact([request])
-    return answerOf(answer)
+    return replyOf(answer)
   }
   attach(parts: Partial<AttachRequest> = {}): AttachReply {
     const attached = this.ask(this.attachRequest(parts)) as AttachReply

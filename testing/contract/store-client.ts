@@ -1,6 +1,5 @@
 /** Shorthand for tests of a store: each client is one worker; two clients on one database are two processes. */
 import type {
-  Answered,
   AttachReply,
   AttachRequest,
   CommandReply,
@@ -15,16 +14,17 @@ import type {
   PutReply,
   PutRequest,
   Request,
+  RequestResult,
   Store,
 } from '../../persistence/durable/store.ts'
 import {
-  answerOf,
   type Ending,
   type ExchangeParts,
   endingsOf,
   launchReportsOf,
   type Put,
   payloadsOf,
+  replyOf,
   StoreRequests,
 } from './store-requests.ts'
 
@@ -98,12 +98,12 @@ export class StoreClient extends StoreRequests {
     this.token = token
     this.#opened = opened
   }
-  async transact(...requests: readonly Request[]): Promise<readonly Answered[]> {
+  async transact(...requests: readonly Request[]): Promise<readonly RequestResult[]> {
     return await this.store.transact(requests)
   }
   async ask(request: Request): Promise<unknown> {
     const [answer] = await this.transact(request)
-    return answerOf(answer)
+    return replyOf(answer)
   }
   async attach(parts: Partial<AttachRequest> = {}): Promise<AttachReply> {
     const attached = (await this.ask(this.attachRequest(parts))) as AttachReply

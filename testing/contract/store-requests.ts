@@ -1,7 +1,6 @@
 /** The requests of a worker to a store, with their defaults, for tests: they say only what matters to them. */
 import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'
 import type {
-  Answered,
   AttachRequest,
   CommandRequest,
   DetachRequest,
@@ -13,6 +12,7 @@ import type {
   JobRowExtras,
   ListRequest,
   PutRequest,
+  RequestResult,
   SettleExtras,
 } from '../../persistence/durable/store.ts'
 
@@ -135,7 +135,7 @@ export function launchReportsOf(jobs: readonly Ending[], first: boolean): Exchan
   return { seqs: jobs.map(({ seq }) => seq), fences: jobs.map(({ fence }) => fence), first: jobs.map(() => first) }
 }
 /** The value of an answer. Throws {@link Refused} for an error. */
-export function answerOf(answer: Answered | undefined): unknown {
+export function replyOf(answer: RequestResult | undefined): unknown {
   if (!answer) throw new Error('no answer')
   if ('error' in answer) throw new Refused(answer.error.code, answer.error.message, answer.error.fields)
   return answer.ok

@@ -36,7 +36,10 @@ export interface RequestStore<Queue> {
 }
 
 /** A request that is refused fails alone. */
-export function executeEach<Queue>(store: RequestStore<Queue>, requests: readonly wire.Request[]): wire.Answered[] {
+export function executeEach<Queue>(
+  store: RequestStore<Queue>,
+  requests: readonly wire.Request[],
+): wire.RequestResult[] {
   return requests.map(request => {
     try {
       return { ok: execute(store, request) }

@@ -16,11 +16,11 @@ import {
   type RequestStore,
 } from '../../durable/execute/requests.ts'
 import type {
-  Answered,
   ExchangeReply,
   ExchangeRequest,
   QueryRequest,
   Request,
+  RequestResult,
   Store as StoreContract,
 } from '../../durable/store.ts'
 import { FileClock } from '../file/clock.ts'
@@ -204,7 +204,7 @@ export class Store implements StoreContract {
   }
 
   /** Executes all requests in one IMMEDIATE transaction and replies to each. A request that is refused fails alone. */
-  transact(requests: readonly Request[]): readonly Answered[] {
+  transact(requests: readonly Request[]): readonly RequestResult[] {
     let times: Instants | undefined
     for (const request of requests) if ('now' in request) times = request
     return this.#transaction(times, () => executeEach(this.#requests, requests))

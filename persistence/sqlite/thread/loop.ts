@@ -9,12 +9,12 @@ import { BusyWait, busyRetryMs } from '../../durable/busy-wait.ts'
 import { refusedForGood, toWire } from '../../durable/errors.ts'
 import { batchLength, isPatient, isQuery } from '../../durable/request-batch.ts'
 import type {
-  Answered,
   ExchangeReply,
   NumberedReply,
   NumberedRequest,
   QueryRequest,
   Request,
+  RequestResult,
 } from '../../durable/store.ts'
 import { BacklogBusyError, BacklogFullError, faultOf, fileError } from '../errors.ts'
 import type { SqliteDatabase } from '../file/database.ts'
@@ -23,7 +23,7 @@ import type { LifeLock, Watch } from '../file/lock.ts'
 import type { Opening } from '../file/opening.ts'
 import type { Store } from '../store/store.ts'
 import type { FromThread } from './messages.ts'
-import { answerAll, Failure, refusal, withRetryAt } from './requests.ts'
+import { Failure, refusal, replyToAll, withRetryAt } from './requests.ts'
 
 /**
  * How often other processes are watched for commits: while there is activity, and after a quiet while. Waking a thread
@@ -79,7 +79,7 @@ export class ThreadLoop {
   #retryTimer: Timer | undefined
   #tick: Timer
   readonly #busy = new BusyWait()
-  #broken: Answered | undefined
+  #broken: RequestResult | undefined
   #closing = false
   #gone = false
   #seen: unknown
@@ -206,13 +206,13 @@ export class ThreadLoop {
     return requests
   }
   #write(requests: readonly NumberedRequest[], replies: NumberedReply[]): void {
-    if (this.#broken) return answerAll(requests, this.#broken, replies)
+    if (this.#broken) return replyToAll(requests, this.#broken, replies)
     const last = requests[requests.length - 1]?.[1] as { now?: number; wall?: number }
     if (last.now !== undefined && last.wall !== undefined) [this.#now, this.#wall] = [last.now, last.wall]
     try {
-      const answers = this.#parts.store.transact(requests.map(([, request]) => request))
+      const results = this.#parts.store.transact(requests.map(([, request]) => request))
       for (let i = 0; i < requests.length; i++)
-        replies.push([(requests[i] as NumberedRequest)[0], answers[i] as Answered])
+        replies.push([(requests[i] as NumberedRequest)[0], results[i] as RequestResult])
       this.#wrote = true
       this.#busy.over()
     } catch (error) {
@@ -226,7 +226,7 @@ export class ThreadLoop {
       case 'broken':
         this.#broken = { error: toWire(fileError(this.#parts.opening.path, error)) }
         this.#reportTrouble(fileError(this.#parts.opening.path, error))
-        return answerAll(requests, this.#broken, replies)
+        return replyToAll(requests, this.#broken, replies)
       case 'full':
       case 'disk':
         // Exchanges come first, because their settles may free space.
@@ -253,7 +253,7 @@ export class ThreadLoop {
     if (isTooLong) {
       const error = new BacklogBusyError(this.#parts.opening.path, busyMs)
       this.#reportTrouble(error)
-      answerAll(refused, { error: toWire(error) }, replies)
+      replyToAll(refused, { error: toWire(error) }, replies)
     }
     this.#requests = [...waiting, ...this.#requests]
     this.#backoff = this.#clock.at(now + busyRetryMs(this.#clock.random()), () => {
@@ -296,9 +296,9 @@ export class ThreadLoop {
       ])
     return true
   }
-  #try(request: Request): Answered | Failure {
+  #try(request: Request): RequestResult | Failure {
     try {
-      return this.#parts.store.transact([request])[0] as Answered
+      return this.#parts.store.transact([request])[0] as RequestResult
     } catch (error) {
       return new Failure(error)
     }
@@ -311,7 +311,7 @@ export class ThreadLoop {
       this.work()
     })
   }
-  #read(request: QueryRequest): Answered {
+  #read(request: QueryRequest): RequestResult {
     try {
       return this.#broken ?? { ok: this.#parts.store.query(request) }
     } catch (error) {

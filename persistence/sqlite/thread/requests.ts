@@ -2,12 +2,12 @@
 
 import { toWire } from '../../durable/errors.ts'
 import type {
-  Answered,
   ExchangeReply,
   NumberedReply,
   NumberedRequest,
   PutRequest,
   Request,
+  RequestResult,
 } from '../../durable/store.ts'
 import { BacklogDiskError } from '../errors.ts'
 
@@ -18,12 +18,16 @@ export class Failure {
   }
 }
 
-export function answerAll(requests: readonly NumberedRequest[], answer: Answered, replies: NumberedReply[]): void {
+export function replyToAll(
+  requests: readonly NumberedRequest[],
+  answer: RequestResult,
+  replies: NumberedReply[],
+): void {
   for (const [id] of requests) replies.push([id, answer])
 }
 
 /** A full disk has stored nothing. After a fault of the disk the commit may exist or not. */
-export function refusal(request: Request, fault: 'full' | 'disk', error: unknown, path: string): Answered {
+export function refusal(request: Request, fault: 'full' | 'disk', error: unknown, path: string): RequestResult {
   if (request.kind !== 'put' || fault === 'full') return { error: toWire(error) }
   const { message } = error instanceof Error ? error : new BacklogDiskError(path, String(error))
   return {

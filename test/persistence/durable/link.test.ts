@@ -6,11 +6,11 @@ import type { Connection, ConnectionEvents } from '../../../persistence/durable/
 import { Link } from '../../../persistence/durable/link.ts'
 import type { LinkClient } from '../../../persistence/durable/link-client.ts'
 import type {
-  Answered,
   ExchangeRequest,
   NumberedRequest,
   PutRequest,
   Request,
+  RequestResult,
 } from '../../../persistence/durable/store.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
 
@@ -44,7 +44,7 @@ class ScriptedConnection implements Connection {
     })
   }
   /** Answers what was sent of that kind, and takes it from the list. */
-  reply(kind: Request['kind'], answered: Answered = { ok: undefined }): void {
+  reply(kind: Request['kind'], answered: RequestResult = { ok: undefined }): void {
     const found = this.sent.filter(([, request]) => request.kind === kind)
     this.sent = this.sent.filter(([, request]) => request.kind !== kind)
     this.events.replies(found.map(([id]) => [id, answered] as const))

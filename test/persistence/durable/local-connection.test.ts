@@ -5,11 +5,11 @@ import { Link } from '../../../persistence/durable/link.ts'
 import type { LinkClient } from '../../../persistence/durable/link-client.ts'
 import { LocalConnection } from '../../../persistence/durable/local-connection.ts'
 import {
-  type Answered,
-  AnswerLostError,
   type ExchangeRequest,
   type PutRequest,
+  ReplyLostError,
   type Request,
+  type RequestResult,
   type Store,
   StoreBusyError,
 } from '../../../persistence/durable/store.ts'
@@ -29,7 +29,7 @@ class ScriptedStore implements Store {
   changed: () => void = () => {}
   #done = 0
 
-  async transact(requests: readonly Request[]): Promise<readonly Answered[]> {
+  async transact(requests: readonly Request[]): Promise<readonly RequestResult[]> {
     await this.wait
     const fault = this.faults.shift()
     if (fault) throw fault
@@ -172,7 +172,7 @@ test('local connection: a query that is refused rejects with the error of the st
 
 test('local connection: after a lost answer the names are attached again, and an exchange is sent once more by its number', async t => {
   const { clock, link, store, heard } = await scene()
-  store.faults = [new AnswerLostError('the connection broke')]
+  store.faults = [new ReplyLostError('the connection broke')]
 
   t.is(await link.request(exchangeOf(7)), 2)
   await clock.settle()
@@ -187,7 +187,7 @@ test('local connection: a put whose reply was lost gets it again if it was commi
   for (const replay of [undefined, first(7)]) {
     const { link, store } = await scene()
     store.query = () => replay
-    store.faults = [new AnswerLostError('the connection broke')]
+    store.faults = [new ReplyLostError('the connection broke')]
 
     t.deepEqual(await link.request(putOf('a')), replay ?? first(2))
   }
@@ -212,7 +212,7 @@ test('local connection: a store that cannot be opened refuses all; one that was 
   await link.opened
   isShut = true
   opens = 0
-  store.faults = [new AnswerLostError('the server has gone')]
+  store.faults = [new ReplyLostError('the server has gone')]
   const put = t.throwsAsync(link.request(putOf('a')), { code: 'OUTCOME_UNKNOWN' })
   const exchange = t.throwsAsync(link.request(exchangeOf(1)), { code: 'UNKNOWN_TO_TEST' })
   await clock.advance(61_000)
