@@ -65,7 +65,7 @@ export class Announcer {
     forgetSignal(record)
     if (emitter.hasListener(state)) emitter.announce(state, this.jobOf(record))
     else if (state === 'failed' && !this.#results.isAwaited(record) && !emitter.hasListener('settled')) {
-      emitter.unheardFailure(record.extras?.error)
+      emitter.unobservedFailure(record.extras?.error)
     }
     if (emitter.hasListener('settled')) emitter.announce('settled', this.jobOf(record))
     this.#results.settle(record)

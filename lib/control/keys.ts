@@ -139,7 +139,7 @@ export class Keys {
     return this.#parts.commands.clear(name)
   }
   async counts(key: string): Promise<KeyCounts> {
-    const [info] = await this.#ask({ key, limit: 1 })
+    const [info] = await this.#list({ key, limit: 1 })
     const { pending = 0, delayed = 0, underway = 0 } = info ?? {}
     return { pending, delayed, underway }
   }
@@ -151,9 +151,9 @@ export class Keys {
       const problem = `must be a whole number from 1 to 10000, got ${describe(limit)}; page on with after`
       throw new OptionError('keys.limit', limit, problem)
     }
-    return this.#ask({ state, limit, after })
+    return this.#list({ state, limit, after })
   }
-  async #ask(query: Parameters<BacklogSession['listKeys']>[0]): Promise<KeyInfo[]> {
+  async #list(query: Parameters<BacklogSession['listKeys']>[0]): Promise<KeyInfo[]> {
     const { clock, opening } = this.#parts
     const session = await opening.whenOpen()
     const [now, wall] = [clock.now(), clock.wall()]

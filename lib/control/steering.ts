@@ -34,7 +34,7 @@ export interface SteeringParts {
   readonly announcer: Announcer
 }
 
-/** One controller's access. Its listener hears of the runs of the queue, or of the key. */
+/** One controller's access. Its listener is notified of the runs of the queue, or of the key. */
 export class Steering {
   readonly key: string | undefined
   readonly #parts: SteeringParts
@@ -85,7 +85,7 @@ export class Steering {
 }
 
 interface Listener {
-  readonly hear: (run: EndedRun) => void
+  readonly notify: (run: EndedRun) => void
   /** The bodies of the key that run. Undefined for the queue, which counts its own. */
   readonly running: Set<Run> | undefined
 }
@@ -101,10 +101,10 @@ class RunWatch implements RunObserver {
   constructor(parts: SteeringParts) {
     this.#parts = parts
   }
-  begin(key: string | undefined, hear: (run: EndedRun) => void): Listener {
+  begin(key: string | undefined, notify: (run: EndedRun) => void): Listener {
     const isOfKey = (run: Run): boolean => run.launched && !run.bodyEnded && run.record.extras?.key === key
     const running = key === undefined ? undefined : new Set([...this.#parts.launcher.runs].filter(isOfKey))
-    const listener = { hear, running }
+    const listener = { notify, running }
     this.listeners.set(key, listener)
     return listener
   }
@@ -119,7 +119,7 @@ class RunWatch implements RunObserver {
     if (startedAt === undefined || kind === 'cancelled' || kind === 'interrupted') return
     const { announcer, launcher } = this.#parts
     for (const listener of [this.listeners.get(undefined), this.#ofKey(run)]) {
-      listener?.hear({
+      listener?.notify({
         job: announcer.jobOf(record) as Job,
         error: kind === 'finished' ? undefined : error,
         startedAt,

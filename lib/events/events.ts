@@ -188,7 +188,7 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     this.#failures.rest()
   }
   /** Reports a failed job whose failure had no listener and whose result nobody requested. */
-  unheardFailure(error: unknown): void {
+  unobservedFailure(error: unknown): void {
     this.#failures.note(error, this.#clock.now())
   }
   report(error: unknown, context: ErrorContext): void {

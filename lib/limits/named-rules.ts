@@ -19,7 +19,7 @@ export interface NamedRule {
 }
 
 /** The queue, by its number, and the session or process of it that requests starts. */
-export type Asker = Pick<RuleWait, 'queue' | 'asker'>
+export type Requester = Pick<RuleWait, 'queue' | 'worker'>
 
 /** The next job that a queue could not start, and how many it would start at most. */
 export interface Demand {
@@ -104,15 +104,15 @@ export function chargeRules(
 export function noteWaits(
   own: Rate,
   rules: readonly NamedRule[],
-  asker: Asker,
+  requester: Requester,
   demand: Demand | undefined,
   now: number,
 ): boolean {
-  const nextRequestAt = demand && refusalByRules(own, rules, asker.queue, demand.cost, now)?.until
-  const isRefused = rules.some(rule => demand && refusalOf(scopeOf(rule, asker.queue, now), demand.cost, now))
+  const nextRequestAt = demand && refusalByRules(own, rules, requester.queue, demand.cost, now)?.until
+  const isRefused = rules.some(rule => demand && refusalOf(scopeOf(rule, requester.queue, now), demand.cost, now))
   let left = false
   if (!demand || nextRequestAt === undefined || !isRefused) {
-    for (const { turns } of rules) left = turns.leave(asker.queue, asker.asker) || left
+    for (const { turns } of rules) left = turns.leave(requester.queue, requester.worker) || left
     return left
   }
   const { cost, wants } = demand
@@ -121,11 +121,11 @@ export function noteWaits(
   for (const [i, { rate, turns }] of rules.entries()) {
     const amount = takes(rate, cost)
     if (amount === 0) {
-      left = turns.leave(asker.queue, asker.asker) || left
+      left = turns.leave(requester.queue, requester.worker) || left
       continue
     }
     const elsewhere = Math.max(...roomAt.filter((_, j) => j !== i + 1))
-    turns.wait({ ...asker, wants, amount, from: elsewhere - windowOf(rate), until: nextRequestAt + patienceMs })
+    turns.wait({ ...requester, wants, amount, from: elsewhere - windowOf(rate), until: nextRequestAt + patienceMs })
   }
   return left
 }

@@ -20,7 +20,7 @@ export interface RuleWait {
   /** The number of the queue. Between equal tags the smaller number is first. */
   readonly queue: number
   /** The session, or the process, that requested it. A queue may have several; its turns are those of the queue. */
-  readonly asker: string | number
+  readonly worker: string | number
   /** The virtual instant of the queue's next start. */
   tag: number
   /** How many starts it wants, and how much of the rule each takes. */
@@ -74,15 +74,15 @@ export class RuleTurns {
   }
   /** The queue waits from now on, or still does. It keeps its turn. */
   wait(wait: Omit<RuleWait, 'tag'>): void {
-    const { queue, asker } = wait
-    const at = this.waits.findIndex(other => other.queue === queue && other.asker === asker)
+    const { queue, worker } = wait
+    const at = this.waits.findIndex(other => other.queue === queue && other.worker === worker)
     const waits = { ...wait, tag: this.#tagOf(queue) }
     if (at < 0) this.waits.push(waits)
     else this.waits[at] = waits
   }
   /** The queue waits no more. Returns whether it did. */
-  leave(queue: number, asker: RuleWait['asker']): boolean {
-    const at = this.waits.findIndex(other => other.queue === queue && other.asker === asker)
+  leave(queue: number, worker: RuleWait['worker']): boolean {
+    const at = this.waits.findIndex(other => other.queue === queue && other.worker === worker)
     if (at >= 0) this.waits.splice(at, 1)
     return at >= 0
   }

@@ -107,7 +107,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       identities: this.#identities,
       works,
       keepsCancelled: keep.cancelledMs > 0,
-      find: seq => this.#ask<JobRow | undefined>({ kind: 'find', queue: this.#queue, target: seq }),
+      find: seq => this.#request<JobRow | undefined>({ kind: 'find', queue: this.#queue, target: seq }),
       update: (record, row) => this.#update(record, row),
       ended: record => this.#options.endedElsewhere(record),
     })
@@ -153,7 +153,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   async #attach(looks: boolean): Promise<void> {
     const { clock } = this.#options
     const instants = { now: this.#host(clock.now()), wall: clock.wall() }
-    this.attached(await this.#ask<AttachReply>({ ...this.attachRequest, ...instants, looks }))
+    this.attached(await this.#request<AttachReply>({ ...this.attachRequest, ...instants, looks }))
   }
   attached({ queue, counts, sharedPaused, keys, ...settings }: AttachReply): void {
     if (queue === 0) return
@@ -233,7 +233,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     const request = { queue: this.#queue, number, acknowledged, now: this.#host(now), wall, size, ...columns }
     let done: PutReplay & { readonly counts?: StateCounts }
     try {
-      done = await this.#ask({ kind: 'put', ...request })
+      done = await this.#request({ kind: 'put', ...request })
     } catch (error) {
       if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#link.signals.doubt(this.#queue, records)
       throw error
@@ -266,7 +266,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     let done: ExchangeReply
     // Await the link's promise directly: an extra microtask here would let later replies overtake this one.
     try {
-      done = await this.#ask<ExchangeReply>(request)
+      done = await this.#request<ExchangeReply>(request)
     } catch (error) {
       this.#changed ||= changed
       this.#unreadable.unshift(...unreadable)
@@ -361,7 +361,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     // Await the link's promise directly: with an extra microtask a later reply could be applied first and then be
     // undone by this one.
     try {
-      done = await this.#ask<CommandReply>({ kind: 'command', ...request })
+      done = await this.#request<CommandReply>({ kind: 'command', ...request })
     } catch (error) {
       throw 'target' in command ? named(command.target, error) : error
     }
@@ -402,7 +402,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   }
 
   async find(target: JobRef): Promise<JobRecord | undefined> {
-    const row = await this.#ask<JobRow | undefined>({
+    const row = await this.#request<JobRow | undefined>({
       kind: 'find',
       queue: this.#queue,
       target: rowTarget(target),
@@ -415,7 +415,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     let from = after === undefined ? undefined : cursorOf(after)
     do {
       const query = { queue: this.#queue, state, key, limit: limit - found.size, after: from }
-      const { rows, next } = await this.#ask<ListReply>({ kind: 'list', ...query })
+      const { rows, next } = await this.#request<ListReply>({ kind: 'list', ...query })
       // Applied at once, because a later reply is newer than this one.
       for (const row of rows) found.set(row.seq, this.#seen(row))
       from = next
@@ -423,7 +423,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     return [...found.values()]
   }
   async explain(target: JobRef, now: number, wall: number): Promise<WaitReason | undefined> {
-    const done = await this.#ask<ExplainReply | undefined>({
+    const done = await this.#request<ExplainReply | undefined>({
       kind: 'explain',
       queue: this.#queue,
       target: rowTarget(target),
@@ -437,7 +437,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   }
   async listKeys(query: KeysQuery, now: number, wall: number): Promise<readonly KeyReport[]> {
     const request = { queue: this.#queue, query, now: this.#host(now), wall }
-    const { keys } = await this.#ask<KeysReply>({ kind: 'keys', ...request })
+    const { keys } = await this.#request<KeysReply>({ kind: 'keys', ...request })
     const { storeClock } = this.#link
     return keys.map(one => ({
       ...one,
@@ -461,11 +461,11 @@ export class DurableSession implements BacklogSession, LinkClient {
       wall: clock.wall(),
       acknowledged: this.#acknowledged,
     }
-    if (this.exists) await this.#ask(detach).catch(error => this.failed(error))
+    if (this.exists) await this.#request(detach).catch(error => this.failed(error))
     await this.#link.leave(this, keepLeases)
   }
 
-  #ask<T>(request: Request): Promise<T> {
+  #request<T>(request: Request): Promise<T> {
     const answer = this.#link.request<T>(request)
     if (this.#link.outside) this.#options.clock.outside?.(answer)
     return answer

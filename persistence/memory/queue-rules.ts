@@ -93,7 +93,7 @@ export class QueueRules implements RuleUser, RuleState {
   }
   /** After a claim. `demand` is what the queue waits for, if it waits for its rules. */
   claimed(started: boolean, demand: Demand | undefined, now: number): void {
-    const left = noteWaits(this.rate, this.#named, { queue: this.number, asker: 0 }, demand, now)
+    const left = noteWaits(this.rate, this.#named, { queue: this.number, worker: 0 }, demand, now)
     if (started || left) this.#all.passTurn(this, this.#named, now)
   }
   /** Changes a start in a named rule. */

@@ -124,8 +124,8 @@ function limitsOf(store: NaiveStore): Limits {
     changingRule: passTurn,
     chargingRules: passTurn,
     noteWaits: (queue, demand, now) => {
-      const asker = { queue: queue.queueId, asker: worker }
-      if (noteWaits(queue.rate, execute.namedRules(self, queue), asker, demand, now)) passTurn()
+      const requester = { queue: queue.queueId, worker }
+      if (noteWaits(queue.rate, execute.namedRules(self, queue), requester, demand, now)) passTurn()
       changed()
     },
     keyNow: (queue, name) => {

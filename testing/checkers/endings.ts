@@ -121,7 +121,7 @@ export const eventsInOrder: Checker = (history, sure) => {
     ...{ recovered: false, stalled: false, reopened: false, cut: false },
   })
   /** Unanswered calls that make a job run again. An ending in the meantime may have been before them. */
-  const asking = new Map<string, Set<number>>()
+  const requesting = new Map<string, Set<number>>()
   /**
    * Jobs whose ending was announced since their last start; and jobs that were retried, so they must have ended, before
    * that was announced.
@@ -141,9 +141,9 @@ export const eventsInOrder: Checker = (history, sure) => {
       if (job === undefined) continue
       of(entry.process, job)
       each(job, course => (course.reopened = true))
-      found(asking, job, () => new Set()).add(entry.call)
+      found(requesting, job, () => new Set()).add(entry.call)
     } else if (isAnswer(entry)) {
-      for (const [job, calls] of asking) {
+      for (const [job, calls] of requesting) {
         const retried = calls.delete(entry.call) && entry.kind === 'answered' && entry.of === 'retry'
         if (retried && !ended.has(job)) owed.add(job)
       }
@@ -167,7 +167,7 @@ export const eventsInOrder: Checker = (history, sure) => {
       if (late && (!course.launched || course.released)) course.perhapsBack = true
       const problem = late ? undefined : follow(course, entry)
       if (isEnding(entry)) {
-        course.reopened = (asking.get(entry.job)?.size ?? 0) > 0 || owed.delete(entry.job)
+        course.reopened = (requesting.get(entry.job)?.size ?? 0) > 0 || owed.delete(entry.job)
         ended.add(entry.job)
       }
       const message = (): string => `job ${entry.job} emitted ${entry.event} ${problem}: ${at(entry)}`

@@ -17,7 +17,7 @@ interface Since {
   cut: boolean
   /** Somebody requested it again: a manual retry, or a put of its id. Unanswered calls may yet take effect. */
   anew: boolean
-  asking: Set<number>
+  requesting: Set<number>
   attempts: number | undefined
   /** The put that created it, and all puts that requested it. */
   put: Entry<'put'> | undefined
@@ -38,7 +38,7 @@ class Followed {
       ...{ launch: undefined, release: undefined, retry: undefined, back: undefined, cut: false },
       ...{
         anew: false,
-        asking: new Set<number>(),
+        requesting: new Set<number>(),
         attempts: undefined,
         put: undefined,
         puts: [],
@@ -68,14 +68,14 @@ class Followed {
         break
       case 'answered':
       case 'refused':
-        for (const { asking, moves, moved } of this.#jobs.values()) {
-          asking.delete(entry.call)
+        for (const { requesting, moves, moved } of this.#jobs.values()) {
+          requesting.delete(entry.call)
           if (entry.kind === 'answered' && moves.some(({ call }) => call === entry.call)) moved.add(entry.call)
         }
         break
       case 'accepted': {
         const job = this.of(entry.job)
-        job.asking.delete(entry.call)
+        job.requesting.delete(entry.call)
         const put = entry.existed ? undefined : job.puts.find(({ call }) => call === entry.call)
         if (put) Object.assign(job, { put, attempts: put.attempts })
         break
@@ -84,7 +84,7 @@ class Followed {
         const job = this.of(entry.job)
         Object.assign(job, {
           ...{ launch: entry, release: undefined, retry: undefined, back: undefined, cut: false },
-          anew: job.asking.size > 0,
+          anew: job.requesting.size > 0,
           // An unanswered request may take effect after this run.
           moves: job.moves.filter(({ call }) => !job.moved.has(call)),
           moved: new Set<number>(),
@@ -110,7 +110,7 @@ class Followed {
   }
   called(job: Since, call: number): void {
     job.anew = true
-    job.asking.add(call)
+    job.requesting.add(call)
   }
 }
 

@@ -86,7 +86,7 @@ export class SimulatedThread implements Thread {
   post(message: ToThread): void {
     if (this.process.dead || this.dead) return
     const copy = structuredClone(message)
-    this.loop.send({ at: this.process.machine.now, message: copy, deliver: () => this.#hear(copy) })
+    this.loop.send({ at: this.process.machine.now, message: copy, deliver: () => this.#received(copy) })
   }
   ref(): void {}
   unref(): void {}
@@ -109,7 +109,7 @@ export class SimulatedThread implements Thread {
     this.kill()
     this.#send(() => this.#ears.exit(code))
   }
-  #hear(message: ToThread): void {
+  #received(message: ToThread): void {
     this.#note(message)
     try {
       this.#take?.(message)

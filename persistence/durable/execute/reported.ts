@@ -40,11 +40,11 @@ export function reportsOf<Queue extends ReportedQueue>(worker: string): ReportOp
       return { recovered: reported.map(({ seq, row }) => row ?? seq), dropped: 0, full: false }
     },
     takeReports: (queue, exchange) => {
-      const untold = (to: string | undefined): CrashReport[] =>
+      const unreported = (to: string | undefined): CrashReport[] =>
         queue.reports.filter(report => report.worker === to && report.exchange === 0)
       // A process reports by itself, and first, what it gave up by itself.
-      const own = untold(worker)
-      for (const report of own.length > 0 ? own : untold(undefined)) Object.assign(report, { worker, exchange })
+      const own = unreported(worker)
+      for (const report of own.length > 0 ? own : unreported(undefined)) Object.assign(report, { worker, exchange })
       return { ...self.reportedIn(queue, exchange), full: own.length > 0 }
     },
     freeReports: ({ reports }) => freeReports(reports, worker),

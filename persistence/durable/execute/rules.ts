@@ -90,11 +90,11 @@ export function noteDemand<Queue extends QueueState>(
 /** The worker is gone, or one of its queues: it waits for these rules no more. Returns for which it did, in which queue. */
 export function forgetWaits<Rule extends NamedRule>(
   rules: Iterable<Rule>,
-  worker: RuleWait['asker'],
+  worker: RuleWait['worker'],
   queue?: number,
 ): { readonly row: Rule; readonly queue: number }[] {
   return [...rules].flatMap(row => {
-    const waits = row.turns.waits.filter(wait => wait.asker === worker && (queue ?? wait.queue) === wait.queue)
+    const waits = row.turns.waits.filter(wait => wait.worker === worker && (queue ?? wait.queue) === wait.queue)
     for (const wait of waits) row.turns.leave(wait.queue, worker)
     return waits.map(wait => ({ row, queue: wait.queue }))
   })

@@ -92,7 +92,7 @@ export class RuleTable {
   noteWaits(queue: QueueRow, demand: Demand | undefined, now: number): void {
     const { queueId } = queue
     const rules = named(queue.rules).flatMap(({ name }) => this.find(name) ?? [])
-    const left = noteWaits(this.#rateStarts.of(queue), rules, { queue: queueId, asker: this.#worker }, demand, now)
+    const left = noteWaits(this.#rateStarts.of(queue), rules, { queue: queueId, worker: this.#worker }, demand, now)
     for (const row of rules) {
       row.dirty = true
       if (left || row.isCharged) this.wakeNext(queueId, [row], now)
@@ -103,7 +103,7 @@ export class RuleTable {
   wakeNext(queue: number, rules: readonly Pick<NamedRule, 'name'>[], now: number): void {
     for (const { name } of rules) {
       const first = this.find(name)?.turns.first(now)
-      if (first && first.queue !== queue && first.asker === this.#worker) this.#woken.add(first.queue)
+      if (first && first.queue !== queue && first.worker === this.#worker) this.#woken.add(first.queue)
     }
   }
   /** The worker is gone, or one of its queues: it waits no more. */

@@ -17,7 +17,7 @@ const named = (rule: Rule): NamedRule => ({
   ...{ name: rule.name ?? 'gateway', rate: rateOf({ name: 'gateway', ...rule }), turns: new RuleTurns() },
 })
 const own = rateOf()
-const asker = (queue: number) => ({ queue, asker: 0 })
+const requester = (queue: number) => ({ queue, worker: 0 })
 const wants = (count: number, cost?: Record<string, number>) => ({ cost, wants: count })
 
 test('named rules: a job is refused by the rule that lasts longest, by its name, and nothing is charged', t => {
@@ -42,23 +42,23 @@ test('named rules: the turn of another queue refuses until there is room for bot
   const rule = named({ limit: 2, per: 1_000 })
   chargeRules([rule], 1, undefined, 0, 0)
   chargeRules([rule], 1, undefined, 500, 0)
-  noteWaits(own, [rule], asker(2), wants(1), 600)
+  noteWaits(own, [rule], requester(2), wants(1), 600)
 
   t.is(refusalByRules(own, [rule], 2, undefined, 1_000), undefined)
   t.like(refusalByRules(own, [rule], 1, undefined, 1_000), { why: 'rate', until: 1_000 + patienceMs })
   chargeRules([rule], 2, undefined, 1_000, 0)
-  noteWaits(own, [rule], asker(2), undefined, 1_000)
+  noteWaits(own, [rule], requester(2), undefined, 1_000)
   t.is(refusalByRules(own, [rule], 1, undefined, 1_500), undefined)
 })
 
 test('named rules: a job that takes nothing of a rule waits for nobody, and nobody for it', t => {
   const rule = named({ limit: 5, per: 1_000, of: 'tokens' })
   chargeRules([rule], 1, { tokens: 5 }, 0, 0)
-  noteWaits(own, [rule], asker(2), wants(1, { tokens: 5 }), 0)
+  noteWaits(own, [rule], requester(2), wants(1, { tokens: 5 }), 0)
 
   t.is(refusalByRules(own, [rule], 1, {}, 1_000), undefined)
   t.like(refusalByRules(own, [rule], 1, { tokens: 1 }, 1_000), { why: 'rate' })
-  noteWaits(own, [rule], asker(3), wants(1, {}), 0)
+  noteWaits(own, [rule], requester(3), wants(1, {}), 0)
   t.deepEqual(
     rule.turns.waits.map(({ queue }) => queue),
     [2],
@@ -67,13 +67,13 @@ test('named rules: a job that takes nothing of a rule waits for nobody, and nobo
 
 test('named rules: a queue waits only if one of them refuses its job, and says when it gives up', t => {
   const rule = named({ limit: 1, per: 1_000 })
-  t.false(noteWaits(rateOf({ limit: 1, per: 1 }), [rule], asker(1), wants(3), 0))
+  t.false(noteWaits(rateOf({ limit: 1, per: 1 }), [rule], requester(1), wants(3), 0))
   t.is(rule.turns.waits.length, 0)
   chargeRules([rule], 1, undefined, 0, 0)
 
-  t.false(noteWaits(own, [rule], asker(1), wants(3), 0))
+  t.false(noteWaits(own, [rule], requester(1), wants(3), 0))
   t.like(rule.turns.waits[0], { queue: 1, wants: 3, amount: 1, from: -1_000, until: 1_000 + patienceMs })
-  t.true(noteWaits(own, [rule], asker(1), undefined, 0))
+  t.true(noteWaits(own, [rule], requester(1), undefined, 0))
   t.is(rule.turns.waits.length, 0)
 })
 
@@ -81,7 +81,7 @@ test('named rules: room is left in each rule from one window before all have roo
   const [quick, slow] = [named({ limit: 1, per: 100 }), named({ name: 'slow', limit: 1, per: 60_000 })]
   chargeRules([quick, slow], 1, undefined, 0, 0)
 
-  noteWaits(own, [quick, slow], asker(1), wants(1), 0)
+  noteWaits(own, [quick, slow], requester(1), wants(1), 0)
 
   t.is(quick.turns.waits[0]?.from, 60_000 - 100)
   t.is(slow.turns.waits[0]?.from, 100 - 60_000)
@@ -93,7 +93,7 @@ test('named rules: the reported rule is never a turn of another queue', t => {
   const rule = named({ limit: 1, per: 1_000 })
   t.is(blockingByRules(own, [rule], undefined, 0), undefined)
   chargeRules([rule], 1, undefined, 0, 0)
-  noteWaits(own, [rule], asker(1), wants(1), 0)
+  noteWaits(own, [rule], requester(1), wants(1), 0)
 
   t.like(blockingByRules(rateOf({ limit: 1, per: 1 }), [rule], undefined, 10), {
     until: 1_000,

@@ -3,13 +3,13 @@ import { RuleTurns, type RuleWait } from '../../../lib/limits/rule-turns.ts'
 import { randomOf } from '../../support/random.ts'
 
 const wait = (queue: number, parts: Partial<RuleWait> = {}): Omit<RuleWait, 'tag'> => ({
-  ...{ queue, asker: 0, wants: 100, amount: 1, from: -Infinity, until: Infinity },
+  ...{ queue, worker: 0, wants: 100, amount: 1, from: -Infinity, until: Infinity },
   ...parts,
 })
 /** Gives out `room` starts at one instant, as queues that ask in that order take them. Returns the starts of each. */
-function share(turns: RuleTurns, room: number, askers: readonly number[], now = 0): number[] {
+function share(turns: RuleTurns, room: number, queues: readonly number[], now = 0): number[] {
   let left = room
-  return askers.map(queue => {
+  return queues.map(queue => {
     let taken = 0
     while (left >= (turns.ahead(queue, now)?.amount ?? 0) + 1) {
       turns.started(queue, now)
@@ -43,14 +43,14 @@ test('turns: queues that wait are first in turn, one start after the other', t =
 })
 
 test('turns: room for many starts is shared evenly, in any order of requests', t => {
-  for (const askers of [
+  for (const queues of [
     [1, 2, 3],
     [3, 1, 2],
     [2, 3, 1],
   ]) {
     const turns = new RuleTurns()
     for (const queue of [1, 2, 3]) turns.wait(wait(queue))
-    t.deepEqual(share(turns, 30, askers), [10, 10, 10], `${askers}`)
+    t.deepEqual(share(turns, 30, queues), [10, 10, 10], `${queues}`)
   }
 })
 
@@ -99,8 +99,8 @@ test('turns: a queue that was not waited for has missed its turns, and one that 
 test('turns: the sessions of a queue share its turns', t => {
   const turns = new RuleTurns()
   turns.wait(wait(1))
-  turns.wait(wait(2, { asker: 1, wants: 1 }))
-  turns.wait(wait(2, { asker: 2, wants: 1 }))
+  turns.wait(wait(2, { worker: 1, wants: 1 }))
+  turns.wait(wait(2, { worker: 2, wants: 1 }))
   t.is(turns.ahead(3, 0)?.amount, 2)
 
   t.deepEqual(share(turns, 9, [1, 2]), [7, 2])
