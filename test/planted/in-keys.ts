@@ -194,6 +194,27 @@ export const inKeys: readonly Plant[] = [
     finders: ['persistence/sqlite/store/store-contract'],
   },
   {
+    name: 'on a file a key whose jobs are sorted by their put takes no turn',
+    file: 'persistence/sqlite/store/put.ts',
+    edits: [{ find: 'keyTurns.hasWork(queue, first)', replace: '' }],
+    why: 'its jobs wait for ever',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'on a file a key without further jobs goes on taking turns',
+    file: 'persistence/sqlite/store/key-turns.ts',
+    edits: [{ find: 'columns[keyColumnCount + 2] === 1', replace: 'true' }],
+    why: 'the row of a key that is gone stays in the file, and the key returns with its former turn',
+    finders: ['persistence/sqlite/store/claim'],
+  },
+  {
+    name: 'on a file a claim writes the jobs of each key by themselves',
+    file: 'persistence/sqlite/store/key-claims.ts',
+    edits: [{ find: 'const minOfKey = 4', replace: 'const minOfKey = 1' }],
+    why: 'a claim among many keys takes twice as long',
+    finders: ['persistence/sqlite/store/claim'],
+  },
+  {
     name: 'on a file keys that are still to be checked again are left to the next exchange',
     file: 'persistence/sqlite/store/key-claims.ts',
     edits: [{ find: ' || isBehind || suspected', replace: ' || suspected' }],

@@ -19,6 +19,25 @@ export const bodyColumns = 'j.id, j.payload, j.queued_wall as queuedAt, j.key, j
 /** A {@link Row} from a table `r` of waiting jobs, joined with their bodies. */
 export const rowColumns: string = `r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, ${bodyColumns}, json_valid(j.payload) as isJson`
 
+/** The row of {@link rowColumns} from that index of a raw row on; undefined if there is none. */
+export function rowOf(columns: readonly unknown[], at: number): Row | undefined {
+  if (columns[at] === null) return undefined
+  return {
+    priority: columns[at],
+    seq: columns[at + 1],
+    attempt: columns[at + 2],
+    fence: columns[at + 3],
+    crashes: columns[at + 4],
+    flags: columns[at + 5],
+    id: columns[at + 6],
+    payload: columns[at + 7],
+    queuedAt: columns[at + 8],
+    key: columns[at + 9],
+    more: columns[at + 10],
+    fingerprint: columns[at + 11],
+    isJson: columns[at + 12],
+  } as Row
+}
 export function movingFieldsOf({ priority, seq, attempt, fence, crashes, flags }: Row): MovingFields {
   return { seq, priority, attempt, fence, crashes, flags }
 }

@@ -238,7 +238,7 @@ class ReadyClaims {
   #write({ facts: { queue, exchange } }: OpenClaim, starts: readonly Start[], last: Row, examined: number): void {
     const { underwayRows } = this.#parts
     if (starts.length === examined && underwayRows.addReady(queue, exchange, starts, last)) return
-    for (const start of starts) underwayRows.add(queue, exchange, start)
+    underwayRows.add(queue, exchange, starts)
   }
 }
 

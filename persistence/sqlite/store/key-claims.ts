@@ -4,8 +4,10 @@
  * The jobs that a claim takes of a key are always its first, so they leave by one statement for each key.
  */
 import { maxClaimed, maxPassed } from '../../../lib/rules/bounds.ts'
+import type { Ordered } from '../../../lib/rules/order.ts'
 import { claimInTurns, type JobsInTurn } from '../../durable/execute/claim-in-turns.ts'
-import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement, type SqliteValue } from '../file/database.ts'
+import { ManyRows } from '../file/many-rows.ts'
 import type { KeyTable } from '../tables/key.ts'
 import type { Start, UnderwayRows } from '../tables/location.ts'
 import type { RowAdmission } from './admission.ts'
@@ -22,10 +24,14 @@ export interface KeyClaimsParts {
   readonly passedOver: PassedOver
 }
 
+/** From so many jobs of one key on, one statement for all of them is cheaper than values for each. */
+const minOfKey = 4
+
 export class KeyClaims {
   readonly #parts: KeyClaimsParts
   readonly #walk: SqliteStatement
   readonly #leave: SqliteStatement
+  readonly #leaveEach: ManyRows
 
   constructor(parts: KeyClaimsParts) {
     const { db } = parts
@@ -34,6 +40,8 @@ export class KeyClaims {
       select ${rowColumns} from rdq_held r left join rdq_job j on j.seq = r.seq
       where r.epoch = ? and r.key = ? and (r.priority, r.seq) > (?, ?) order by r.priority, r.seq ${limitParameter}`)
     this.#leave = db.prepare('delete from rdq_held where epoch = ? and key = ? and (priority, seq) <= (?, ?)')
+    const each = (rows: string): string => `delete from rdq_held where (epoch, key, priority, seq) in (values ${rows})`
+    this.#leaveEach = new ManyRows(db, 4, each)
   }
 
   /** Claims as many jobs as there is room for, the keys taking turns. */
@@ -41,7 +49,7 @@ export class KeyClaims {
     const { keys, keyTurns, passedOver } = this.#parts
     const { queue, now } = claim.facts
     const { unsorted, isBehind } = keyTurns.prepare(queue, now)
-    const inTurn = keyTurns.among(queue)
+    const inTurn = keyTurns.among(queue, claim.room)
     const examined = new Map<KeyState, KeyJobs>()
     const before = claim.taken
     let suspected = false
@@ -54,17 +62,17 @@ export class KeyClaims {
       start: (row, key) => {
         const start = admission.start(row, key)
         claim.add(row, start)
-        return jobsOf(key).take(start)
+        return jobsOf(key).take(start, inTurn.isFair)
       },
       passOver: (row, key, obstacle) => {
-        const next = jobsOf(key).take()
+        const next = jobsOf(key).take(undefined, inTurn.isFair)
         passedOver.move(claim, row, obstacle)
         suspected ||= obstacle.kind === 'suspect'
         return next
       },
     }
     const passed = claimInTurns(claim, taking, () => queue.counts.pending)
-    for (const [state, jobs] of examined) this.#write(claim, state, jobs)
+    this.#write(claim, examined)
     inTurn.rebase()
     queue.moved('pending', 'underway', claim.taken - before)
     const isFull = claim.taken === maxClaimed || passed >= maxPassed || unsorted !== undefined || isBehind || suspected
@@ -88,7 +96,7 @@ export class KeyClaims {
       const state = inTurn.next
       if (!state) return undefined
       let jobs = examined.get(state)
-      if (!jobs) examined.set(state, (jobs = new KeyJobs(this.#walk, epoch, state.row.key)))
+      if (!jobs) examined.set(state, (jobs = new KeyJobs(this.#walk, epoch, state)))
       const row = jobs.first
       if (!row) inTurn.leaves(state)
       // The key stays where it is, and starts nothing in this claim.
@@ -97,26 +105,35 @@ export class KeyClaims {
       else return { key: state, job: row }
     }
   }
-  /** Writes what the claim took of the jobs of a key. */
-  #write({ facts }: OpenClaim, state: KeyState, { starts, last, taken, first }: KeyJobs): void {
+  /** Writes what the claim took of the jobs of these keys. */
+  #write({ facts }: OpenClaim, examined: ReadonlyMap<KeyState, KeyJobs>): void {
     const { underwayRows, keyTurns } = this.#parts
     const { queue, exchange, now, isRated } = facts
-    const { key } = state.row
-    if (last) {
-      if (starts.length === taken && !isRated) underwayRows.addOfKey(queue, exchange, key, last)
-      else for (const start of starts) underwayRows.add(queue, exchange, start)
-      this.#leave.run(queue.epoch, key, last.priority, last.seq)
+    const few: Start[] = []
+    const leave: SqliteValue[] = []
+    for (const [state, jobs] of examined) {
+      const { key } = state.row
+      const { starts, taken, last } = jobs
+      if (taken.length >= minOfKey && last) {
+        if (starts.length === taken.length && !isRated) underwayRows.addOfKey(queue, exchange, key, last)
+        else underwayRows.add(queue, exchange, starts)
+        this.#leave.run(queue.epoch, key, last.priority, last.seq)
+      } else {
+        few.push(...starts)
+        for (const { priority, seq } of taken) leave.push(queue.epoch, key, priority, seq)
+      }
+      keyTurns.settle(queue, state, now, jobs.hasAny, starts.length > 0)
     }
-    keyTurns.settle(queue, state, now, first !== undefined)
+    underwayRows.add(queue, exchange, few)
+    this.#leaveEach.run(leave)
   }
 }
 
 /** The jobs of one key that wait, in order, as a claim takes them. */
 class KeyJobs {
   readonly starts: Start[] = []
-  /** The last job that was taken, whether it starts or not, and how many were. */
-  last: JobPosition | undefined
-  taken = 0
+  /** The jobs that were taken, whether they start or not. */
+  readonly taken: JobPosition[] = []
   readonly #walk: SqliteStatement
   readonly #epoch: number
   readonly #key: string
@@ -124,29 +141,44 @@ class KeyJobs {
   #at = 0
   #wanted = 2
   #isAll = false
+  /** Whether there are more than were read; undefined: not known yet. */
+  #hasMore: boolean | undefined
 
-  constructor(walk: SqliteStatement, epoch: number, key: string) {
+  constructor(walk: SqliteStatement, epoch: number, { row, firstJob, hasMore }: KeyState) {
     this.#walk = walk
     this.#epoch = epoch
-    this.#key = key
+    this.#key = row.key
+    if (!firstJob) return
+    this.#rows = [firstJob]
+    this.#hasMore = hasMore
+    this.#isAll = !hasMore
+  }
+  get last(): JobPosition | undefined {
+    return this.taken.at(-1)
+  }
+  get hasAny(): boolean {
+    return this.#at < this.#rows.length || (this.#hasMore ?? this.first !== undefined)
   }
   get first(): Row | undefined {
     if (this.#at === this.#rows.length && !this.#isAll) this.#readMore()
     return this.#rows[this.#at]
   }
-  /** The first job leaves. `start`: it starts. Returns the next one. */
-  take(start?: Start): Row | undefined {
-    const { priority, seq } = this.first as Row
+  /**
+   * The first job leaves. `start`: it starts. Returns the next one. Where keys share, only whether there is a next one
+   * matters, and this one stands for it if it is not read yet.
+   */
+  take(start: Start | undefined, isFair: boolean): Ordered | undefined {
+    const taken = this.first as Row
     if (start) this.starts.push(start)
-    this.last = { priority, seq }
-    this.taken++
+    this.taken.push(taken)
     this.#at++
-    return this.first
+    return isFair && this.#at === this.#rows.length && this.#hasMore ? taken : this.first
   }
   #readMore(): void {
     const { priority, seq } = this.last ?? { priority: -Infinity, seq: 0 }
     this.#rows = this.#walk.all(this.#epoch, this.#key, priority, seq, this.#wanted) as Row[]
     this.#isAll = this.#rows.length < this.#wanted
+    this.#hasMore = this.#isAll ? false : undefined
     this.#wanted = Math.min(this.#wanted * 2, 256)
     this.#at = 0
   }

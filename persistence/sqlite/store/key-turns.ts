@@ -1,7 +1,7 @@
 /**
  * Chooses the key whose job is next, in a queue that is sorted by key.
  *
- * Jobs that became ready, however they did, are first sorted by key: from rdq_ready into rdq_held, whose order is (key,
+ * Jobs that became ready and were not sorted by their put are first sorted by key: from rdq_ready into rdq_held, whose order is (key,
  * priority, order of put). Then keys take turns (lib/limits/fairness.ts). A key that is held up leaves the turns, so a
  * claim never walks over its jobs.
  */
@@ -14,15 +14,26 @@ import type { Cost } from '../../../lib/rate/rules.ts'
 import { type KeyInTurn, KeysInTurn } from '../../durable/execute/claim-in-turns.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import { extrasOf } from '../tables/job.ts'
-import { blocked, blockedUntil, idle, inTurn, type KeyRow, type KeyTable, out } from '../tables/key.ts'
+import {
+  blocked,
+  blockedUntil,
+  idle,
+  inTurn,
+  type KeyRow,
+  type KeyTable,
+  keyColumnCount,
+  keyColumns,
+  out,
+} from '../tables/key.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
+import { type Row, rowColumns, rowOf } from './claim-row.ts'
 
 /** How many jobs one turn sorts by key, and how many keys it checks again. */
 const maxSorted = 4_000
 const maxRechecked = 1_000
-/** How many keys are read at once. */
-const keysInStep = 64
+/** How many keys are read at once at most. */
+const mostInStep = 256
 
 /** One key, as a claim uses it. */
 export class KeyState implements KeyInTurn {
@@ -35,6 +46,9 @@ export class KeyState implements KeyInTurn {
   tag: number
   tie: number
   at = -1
+  /** Its first job, as a claim reads it, and whether the key has more. */
+  firstJob: Row | undefined
+  hasMore = true
 
   constructor(row: KeyRow, settings: KeySettings, heldUntil: number, underway: number, rate: Rate | undefined) {
     this.row = row
@@ -65,6 +79,7 @@ export interface JobPosition {
 export class KeyTurns {
   readonly #keys: KeyTable
   readonly #readyRanges: ReadyRanges
+  readonly #next: SqliteStatement
   readonly #unsorted: SqliteStatement
   readonly #sort: SqliteStatement
   readonly #leaveReady: SqliteStatement
@@ -78,6 +93,20 @@ export class KeyTurns {
   constructor(db: SqliteDatabase, keys: KeyTable, readyRanges: ReadyRanges) {
     this.#keys = keys
     this.#readyRanges = readyRanges
+    const heldJob = 'from rdq_held where epoch = ? and key = k.key order by priority, seq limit 1'
+    const bodies = (table: string): string => `select count(*) from ${table} where queue = k.queue and key = k.key`
+    this.#next = db
+      .prepare(`
+      select ${keyColumns},
+        case when ? or k.override is not null
+          then (${bodies('rdq_underway')}) + (${bodies('rdq_continuing_body')}) else 0 end,
+        h.until_at, (select 1 ${heldJob} offset 1), ${rowColumns}
+      from rdq_key k left join rdq_key_hold h on h.queue = k.queue and h.key = k.key
+        left join rdq_job j on j.seq = (select seq ${heldJob})
+        left join rdq_held r on r.epoch = ? and r.key = k.key and r.priority = j.priority and r.seq = j.seq
+      where k.queue = ? and k.state = ${inTurn} and (k.turn, k.tie, k.key) > (?, ?, ?)
+      order by k.turn, k.tie, k.key ${limitParameter}`)
+      .raw()
     this.#unsorted = db
       .prepare(`
       select coalesce(j.key, '${keyless}'), r.priority, r.seq from rdq_ready r left join rdq_job j on j.seq = r.seq
@@ -130,14 +159,19 @@ export class KeyTurns {
     queue.dirty = true
     const first = new Map<string, JobPosition>()
     for (const [key, priority, seq] of rows) if (!first.has(key)) first.set(key, { priority, seq })
-    for (const [key, position] of first) this.#hasWork(queue, this.#keys.of(queue, key), position)
+    this.hasWork(queue, first)
     if (rows.length < maxSorted) return undefined
     const ready = this.#firstReady.get(epoch) as [number, number] | undefined
     const range = this.#readyRanges.first(epoch)
     const firsts = [ready && { priority: ready[0], seq: ready[1] }, range && { priority: 0, seq: range.seq }]
     return firsts.reduce((least, one) => (one && (!least || isBefore(one, least)) ? one : least), undefined)
   }
-  /** The key has got jobs, of which the first has that position. */
+  /** These keys have got jobs, of which the first has that position. */
+  hasWork(queue: QueueRow, first: ReadonlyMap<string, JobPosition>): void {
+    // A key that takes turns already keeps its place, unless its place goes by its first job.
+    const rows = this.#keys.each(queue, first.keys(), this.#isFair(queue) ? inTurn : undefined)
+    for (const row of rows) this.#hasWork(queue, row, first.get(row.key) as JobPosition)
+  }
   #hasWork(queue: QueueRow, row: KeyRow, { priority, seq }: JobPosition): void {
     const isFair = this.#isFair(queue)
     if (row.state === blocked) return
@@ -170,11 +204,11 @@ export class KeyTurns {
     if (row.state === blockedUntil) this.recheck(queue, row, now)
   }
   /** The key has no jobs that wait. It is forgotten, unless its former ones still count. */
-  #rest(queue: QueueRow, row: KeyRow, now: number): void {
+  #rest(queue: QueueRow, row: KeyRow, now: number, isRunning = false): void {
     row.dirty = true
     row.turn = null
     row.state = out
-    if (this.#keys.bodies(queue, row.key) > 0) return
+    if (isRunning || this.#keys.bodies(queue, row.key) > 0) return
     const emptyAt = this.#keys.rate(row, this.settings(queue, row).rate)?.emptyAt(now) ?? -Infinity
     if (emptyAt > now) {
       row.state = idle
@@ -186,10 +220,29 @@ export class KeyTurns {
   }
   /** The settings in force for the key. */
   state(queue: QueueRow, row: KeyRow): KeyState {
+    const { width } = this.settings(queue, row)
+    const underway = width < Infinity ? this.#keys.bodies(queue, row.key) : 0
+    return this.#stateOf(queue, row, underway, this.#holdOf(queue, row.key))
+  }
+  #stateOf(queue: QueueRow, row: KeyRow, underway: number, heldUntil: number): KeyState {
     const settings = this.settings(queue, row)
     const rate = this.#keys.rate(row, settings.rate)
-    const underway = settings.width < Infinity ? this.#keys.bodies(queue, row.key) : 0
-    return new KeyState(row, settings, this.#holdOf(queue, row.key), underway, rate)
+    return new KeyState(row, settings, heldUntil, underway, rate)
+  }
+  /** The keys behind that position that take turns, as stored, each with its first job. */
+  next(queue: QueueRow, after: Pick<KeyRow, 'key' | 'turn' | 'tie'>, most: number): KeyState[] {
+    const { epoch, queueId } = queue
+    const countsBodies = (queue.keys ?? noKeys).width < Infinity ? 1 : 0
+    const parameters = [countsBodies, epoch, epoch, epoch, queueId, after.turn, after.tie, after.key, most]
+    const rows = this.#next.all(...parameters) as unknown[][]
+    return rows.map(columns => {
+      const bodies = columns[keyColumnCount] as number
+      const heldUntil = (columns[keyColumnCount + 1] as number | null) ?? -Infinity
+      const state = this.#stateOf(queue, this.#keys.load(queue, columns), bodies, heldUntil)
+      state.hasMore = columns[keyColumnCount + 2] === 1
+      state.firstJob = rowOf(columns, keyColumnCount + 3)
+      return state
+    })
   }
   /** The keys that a `Throttled` has held, and whose hold is not forgotten yet. */
   withHold({ queueId }: QueueRow): readonly string[] {
@@ -235,14 +288,14 @@ export class KeyTurns {
   }
 
   /** The keys that take turns, in their order, as far as a claim reads them. */
-  among(queue: QueueRow): StoredKeysInTurn {
+  among(queue: QueueRow, most: number): StoredKeysInTurn {
     this.#keys.save()
-    return new StoredKeysInTurn(this, this.#keys, queue, this.#isFair(queue))
+    return new StoredKeysInTurn(this, this.#keys, queue, this.#isFair(queue), Math.min(most, mostInStep))
   }
   /** Writes a key's position back after a claim. */
-  settle(queue: QueueRow, state: KeyState, now: number, hasJobs: boolean): void {
+  settle(queue: QueueRow, state: KeyState, now: number, hasJobs: boolean, hasStarted: boolean): void {
     const { row } = state
-    if (!hasJobs) return this.#rest(queue, row, now)
+    if (!hasJobs) return this.#rest(queue, row, now, hasStarted)
     row.turn = state.tag
     row.tie = state.tie
     row.dirty = true
@@ -279,16 +332,18 @@ export class KeyTurns {
   }
 }
 
-/** The keys that take turns during one claim. The first `keysInStep` are read, then more as they are needed. */
+/** The keys that take turns during one claim, read step by step as they are needed. */
 export class StoredKeysInTurn extends KeysInTurn<KeyState> {
   readonly #turns: KeyTurns
   readonly #keys: KeyTable
   readonly #queue: QueueRow
+  readonly #inStep: number
   #last: Pick<KeyRow, 'key' | 'turn' | 'tie'> = { key: '', turn: -Infinity, tie: 0 }
   #isAll = false
 
-  constructor(turns: KeyTurns, keys: KeyTable, queue: QueueRow, isFair: boolean) {
+  constructor(turns: KeyTurns, keys: KeyTable, queue: QueueRow, isFair: boolean, inStep: number) {
     super(queue, isFair)
+    this.#inStep = inStep
     this.#turns = turns
     this.#keys = keys
     this.#queue = queue
@@ -297,11 +352,11 @@ export class StoredKeysInTurn extends KeysInTurn<KeyState> {
     for (;;) {
       const first = this.turns.first
       if (this.#isAll || (first && this.#isRead(first))) return first
-      const rows = this.#keys.next(this.#queue, this.#last, keysInStep)
-      for (const row of rows) this.add(this.#turns.state(this.#queue, row))
-      const last = rows.at(-1)
+      const states = this.#turns.next(this.#queue, this.#last, this.#inStep)
+      for (const state of states) this.add(state)
+      const last = states.at(-1)?.row
       if (last) this.#last = { key: last.key, turn: last.turn, tie: last.tie }
-      if (rows.length < keysInStep) this.#isAll = true
+      if (states.length < this.#inStep) this.#isAll = true
     }
   }
   /** Whether no key that is not read yet comes before this one. */

@@ -8,10 +8,11 @@ import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { GeneratedIds } from '../tables/generated-ids.ts'
 import type { JobBody, JobRows } from '../tables/job.ts'
-import type { JobLocations } from '../tables/location.ts'
+import type { JobLocations, MovingFields } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import { givenId } from '../tables/schema.ts'
+import { isBefore, type JobPosition, type KeyTurns } from './key-turns.ts'
 import type { Limits } from './limits.ts'
 
 export interface PutParts {
@@ -21,6 +22,8 @@ export interface PutParts {
   readonly jobRows: JobRows
   readonly generatedIds: GeneratedIds
   readonly limits: Limits
+  /** Undefined in a transaction of the user: a claim sorts these jobs by key. */
+  readonly keyTurns: KeyTurns | undefined
   readonly readyRanges: ReadyRanges
   readonly fileClock: FileClock
 }
@@ -57,19 +60,24 @@ export class Puts implements PutStore<QueueRow> {
   }
   addJobs(queue: QueueRow, request: PutJobs, existed: Existed): number {
     const more = new Map(request.more)
-    const { queues, jobRows, locations, fileClock, generatedIds, readyRanges } = this.#parts
+    const { queues, jobRows, locations, fileClock, generatedIds, readyRanges, keyTurns } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request
     const now = fileClock.toFile(request.now)
     const first = queues.seqs(queue, ids.length)
     let seq = first
     // From here on plain jobs wait for one statement that makes all of them ready.
     let plain = first
+    const bodies: JobBody[] = []
     const flush = (): void => {
+      jobRows.put(queue, bodies.splice(0))
       if (seq === plain) return
       if (priorities === undefined) readyRanges.add(queue.epoch, plain, seq - plain)
       else this.#manyReady.run(queue.epoch, plain, seq)
       queue.moved(undefined, 'pending', seq - plain)
     }
+    // Jobs that are sorted by key at once. A suspect is compared with jobs that are not sorted yet.
+    const sorts = keyTurns !== undefined && queue.sorted && queue.suspects === 0
+    const byKey: (readonly [key: string, MovingFields])[] = []
     // From here on jobs with generated ids wait to be recorded in one row.
     let unrecorded = 0
     const record = (to: number): void => {
@@ -89,24 +97,38 @@ export class Puts implements PutStore<QueueRow> {
       const priority = priorities === undefined ? 0 : (priorities[index] as number)
       const head = { seq, id: ids[index] as string, payload: payloads[index] as string, priority }
       if (extra?.fingerprint !== undefined) record(index)
-      jobRows.put(queue, { ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra) })
+      bodies.push({ ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra) })
       if (extra) {
-        flush()
+        if (seq > plain) flush()
         const { runAt } = extra
         const dueAt = extra.dueAt === undefined ? undefined : fileClock.toFile(extra.dueAt)
         const due = dueOf({ dueAt, runAt }, now, wall)
         const flags = extra.fingerprint === undefined ? 0 : givenId
-        locations.wait(queue, { seq, priority, attempt: 0, fence: 0, crashes: 0, flags }, now, due)
+        const job = { seq, priority, attempt: 0, fence: 0, crashes: 0, flags }
+        if (sorts && extra.key !== undefined && !due) byKey.push([extra.key, job])
+        else locations.wait(queue, job, now, due)
         plain = seq + 1
       }
       seq++
     }
     flush()
+    if (keyTurns && byKey.length > 0) this.#sortIn(keyTurns, queue, byKey)
     record(ids.length)
     // The whole request reserves seqs; jobs that existed need none.
     queue.nextSeq = seq
     queue.dirty = true
     return first
+  }
+  /** Adds jobs that may start to those of their keys, as a claim does with jobs that became ready. */
+  #sortIn(keyTurns: KeyTurns, queue: QueueRow, jobs: readonly (readonly [key: string, MovingFields])[]): void {
+    this.#parts.locations.holdAll(queue, jobs)
+    queue.moved(undefined, 'pending', jobs.length)
+    const first = new Map<string, JobPosition>()
+    for (const [key, job] of jobs) {
+      const other = first.get(key)
+      if (!other || isBefore(job, other)) first.set(key, job)
+    }
+    keyTurns.hasWork(queue, first)
   }
 }
 

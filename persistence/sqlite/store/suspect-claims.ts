@@ -2,6 +2,7 @@
  * Claims jobs where there are suspects, in this queue or in another of the process. ../../durable/suspect-line.ts
  * decides what starts.
  */
+import { keyless } from '../../../lib/limits/keys.ts'
 import { claimAmongSuspects, type JobClaim, type PassedOver as Obstacle } from '../../durable/execute/claim.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { KeyTable } from '../tables/key.ts'
@@ -41,6 +42,7 @@ export class SuspectClaims {
   readonly #since: SqliteStatement
   readonly #leave: SqliteStatement
   readonly #firstReady: SqliteStatement
+  readonly #isBehind: SqliteStatement
 
   constructor(parts: SuspectClaimsParts) {
     const { db } = parts
@@ -51,6 +53,8 @@ export class SuspectClaims {
       where r.epoch = ? and r.crashes >= ? and r.crashes < ? order by r.crashes, r.priority, r.seq ${limitParameter}`)
     this.#since = db.prepare('select min(since) from rdq_suspect where epoch = ? and crashes >= ?').pluck()
     this.#leave = db.prepare('delete from rdq_suspect where seq = ?')
+    this.#isBehind = db.prepare(`
+      select 1 from rdq_held where epoch = ? and key = ? and (priority, seq) < (?, ?) limit 1`)
     this.#firstReady = db
       .prepare('select priority, seq from rdq_ready where epoch = ? order by priority, seq limit 1')
       .raw()
@@ -100,7 +104,8 @@ export class SuspectClaims {
     if (ofKey && obstacle.kind === 'keyWaits') keyTurns.holdUp(ofKey, obstacle.refusal)
     queue.dirty = true
   }
-  #isBeforeOthers({ epoch }: QueueRow, { priority, seq }: SuspectRow): boolean {
+  #isBeforeOthers({ epoch, sorted }: QueueRow, { priority, seq, key }: SuspectRow): boolean {
+    if (sorted && this.#isBehind.get(epoch, key ?? keyless, priority, seq)) return false
     const ready = this.#firstReady.get(epoch) as [number, number] | undefined
     const range = this.#parts.readyRanges.first(epoch)
     const isBefore = (otherPriority: number, otherSeq: number): boolean =>
@@ -112,7 +117,7 @@ export class SuspectClaims {
     const { queue, exchange } = claim.facts
     const start = admission.start(row, this.#keyState(claim, row), alone)
     this.#leave.run(row.seq)
-    underwayRows.add(queue, exchange, start)
+    underwayRows.add(queue, exchange, [start])
     claim.add(row, start)
     suspects.took({ queue: queue.queueId, seq: row.seq, fence: start.fence, alone })
     queue.moved('pending', 'underway', 1)

@@ -137,6 +137,7 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
       jobRows,
       generatedIds,
       readyRanges,
+      keyTurns: undefined,
       fileClock,
       limits: new Limits({ queues, rateStarts, keys, keyTurns: new KeyTurns(db, keys, readyRanges), rules }),
     })

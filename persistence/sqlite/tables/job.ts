@@ -5,6 +5,7 @@ import type { Ending } from '../../durable/execute/moves.ts'
 import type { JobRow, JobRowExtras, PutRequest, RowRef } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../file/database.ts'
+import { ManyRows } from '../file/many-rows.ts'
 import type { GeneratedIds } from './generated-ids.ts'
 import { dated, type JobLocations, type LocatedJob, type MovingFields } from './location.ts'
 import type { QueueRow } from './queue.ts'
@@ -34,7 +35,7 @@ export class JobRows {
   readonly #generatedIds: GeneratedIds
   readonly #bySeq: SqliteStatement
   readonly #byGivenId: SqliteStatement
-  readonly #insert: SqliteStatement
+  readonly #insert: ManyRows
   readonly #insertMany: SqliteStatement
   readonly #lastRun: SqliteStatement
   readonly #saveError: SqliteStatement
@@ -48,8 +49,7 @@ export class JobRows {
     this.#byGivenId = db
       .prepare(`select ${columns} from rdq_job where id = ? and queue = ? and fingerprint is not null`)
       .raw()
-    this.#insert = db.prepare(`
-      insert into rdq_job (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#insert = new ManyRows(db, 9, rows => `insert into rdq_job (queue, ${columns}) values ${rows}`)
     const row = '(?, ?, ?, ?, ?, ?)'
     this.#insertMany = db.prepare(`
       insert into rdq_job (queue, seq, id, payload, priority, queued_wall)
@@ -65,9 +65,12 @@ export class JobRows {
       insert into rdq_last_run (seq, checkpoint) values (?, ?)
       on conflict do update set checkpoint = excluded.checkpoint`)
   }
-  put(queue: QueueRow, body: JobBody): void {
-    const { seq, id, payload, priority, queuedAt, key, fingerprint, more } = body
-    this.#insert.run(queue.queueId, seq, id, payload, priority, queuedAt, key, fingerprint, more)
+  put({ queueId }: QueueRow, bodies: readonly JobBody[]): void {
+    const values: SqliteValue[] = []
+    for (const { seq, id, payload, priority, queuedAt, key, fingerprint, more } of bodies) {
+      values.push(queueId, seq, id, payload, priority, queuedAt, key, fingerprint, more)
+    }
+    this.#insert.run(values)
   }
   /**
    * Inserts plain jobs, from `from` up to at most `to`. Returns where it ended: a rest too short for one statement is

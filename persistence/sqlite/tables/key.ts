@@ -15,7 +15,8 @@
 import { type KeyOverride, keysFromText, noKeys, textOfKeys } from '../../../lib/limits/keys.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
 import { type RateRule, rulesFromText, sameRules } from '../../../lib/rate/rules.ts'
-import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement, type SqliteValue } from '../file/database.ts'
+import { ManyRows } from '../file/many-rows.ts'
 import type { QueueRow } from './queue.ts'
 import type { RateOwner, RateStarts } from './rate-starts.ts'
 
@@ -51,21 +52,26 @@ export class KeyRow implements RateOwner {
   }
 }
 
-const columns = 'key, state, turn, tie, until_at, override, rate, rules, rate_version, marks'
+const columnNames = ['key', 'state', 'turn', 'tie', 'until_at', 'override', 'rate', 'rules', 'rate_version', 'marks']
+const columns = columnNames.join(', ')
+/** The columns of a {@link KeyRow}, from `rdq_key k`, for statements that join other tables. */
+export const keyColumns: string = columnNames.map(name => `k.${name}`).join(', ')
+export const keyColumnCount: number = columnNames.length
 
 export class KeyTable {
   readonly #rateStarts: RateStarts
   readonly #loaded = new Map<number, Map<string, KeyRow>>()
   readonly #one: SqliteStatement
-  readonly #next: SqliteStatement
+  readonly #each: SqliteStatement
   readonly #due: readonly SqliteStatement[]
   readonly #firstBlocked: SqliteStatement
   readonly #released: SqliteStatement
+  readonly #resting: SqliteStatement
   readonly #clearReleased: SqliteStatement
   readonly #overridden: SqliteStatement
   readonly #active: SqliteStatement
-  readonly #save: SqliteStatement
-  readonly #drop: SqliteStatement
+  readonly #save: ManyRows
+  readonly #drop: ManyRows
   readonly #rebase: SqliteStatement
   readonly #bodies: SqliteStatement
   readonly #markRunning: SqliteStatement
@@ -74,10 +80,10 @@ export class KeyTable {
   constructor(db: SqliteDatabase, rateStarts: RateStarts) {
     this.#rateStarts = rateStarts
     this.#one = db.prepare(`select ${columns} from rdq_key where queue = ? and key = ?`).raw()
-    this.#next = db
+    this.#each = db
       .prepare(`
-      select ${columns} from rdq_key where queue = ? and state = ${inTurn} and (turn, tie, key) > (?, ?, ?)
-      order by turn, tie, key ${limitParameter}`)
+      select e.value, ${keyColumns} from json_each(?) e left join rdq_key k on k.queue = ? and k.key = e.value
+      where k.state is null or k.state <> ?`)
       .raw()
     this.#due = [blockedUntil, idle].map(state =>
       db
@@ -89,13 +95,26 @@ export class KeyTable {
     this.#firstBlocked = db
       .prepare(`select ${columns} from rdq_key where queue = ? and state = ${blockedUntil} order by until_at limit 1`)
       .raw()
-    this.#released = db.prepare(`select key from rdq_key_released where queue = ? ${limitParameter}`).pluck()
-    this.#clearReleased = db.prepare('delete from rdq_key_released where queue = ? and key = ?')
+    this.#released = db
+      .prepare(`select key from rdq_key_released where queue = ? order by key ${limitParameter}`)
+      .pluck()
+    this.#resting = db
+      .prepare(`
+      select ${keyColumns} from rdq_key_released r cross join rdq_key k on k.queue = r.queue and k.key = r.key
+      where r.queue = ? and r.key <= ? and k.state <> ${inTurn}`)
+      .raw()
+    this.#clearReleased = db.prepare('delete from rdq_key_released where queue = ? and key <= ?')
     this.#overridden = db.prepare(`select ${columns} from rdq_key where queue = ? and override is not null`).raw()
     this.#active = db.prepare(`select ${columns} from rdq_key where queue = ? and (state > ${out} or rate <> 0)`).raw()
-    this.#save = db.prepare(`
-      insert or replace into rdq_key (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.#drop = db.prepare('delete from rdq_key where queue = ? and key = ?')
+    const [, ...changing] = columnNames
+    this.#save = new ManyRows(
+      db,
+      columnNames.length + 1,
+      rows => `
+      insert into rdq_key (queue, ${columns}) values ${rows}
+      on conflict (queue, key) do update set ${changing.map(name => `${name} = excluded.${name}`).join(', ')}`,
+    )
+    this.#drop = new ManyRows(db, 2, rows => `delete from rdq_key where (queue, key) in (values ${rows})`)
     this.#rebase = db.prepare('update rdq_key set turn = turn - ? where queue = ? and turn is not null')
     const bodies = (table: string): string => `select count(*) from ${table} where queue = ? and key = ?`
     this.#bodies = db.prepare(`select (${bodies('rdq_underway')}) + (${bodies('rdq_continuing_body')})`).pluck()
@@ -110,32 +129,54 @@ export class KeyTable {
     const known = this.#loaded.get(queue.queueId)?.get(key)
     if (known) return known
     const row = this.#one.get(queue.queueId, key) as unknown[] | undefined
-    return row && this.#load(queue, row)
+    return row && this.load(queue, row)
+  }
+  /**
+   * The rows of these keys, by one statement, as `of` returns them.
+   *
+   * @param except Keys in this state may be left out; undefined: none.
+   */
+  each(queue: QueueRow, keys: Iterable<string>, except: number | undefined): readonly KeyRow[] {
+    const loaded = this.#loaded.get(queue.queueId)
+    const found: KeyRow[] = []
+    const others: string[] = []
+    for (const key of keys) {
+      const row = loaded?.get(key)
+      if (row) found.push(row)
+      else others.push(key)
+    }
+    if (others.length === 0) return found
+    const rows = this.#each.all(JSON.stringify(others), queue.queueId, except ?? -1) as unknown[][]
+    for (const [key, ...columns] of rows) {
+      const isStored = columns[0] !== null
+      found.push(isStored ? this.load(queue, columns) : this.#keep(new KeyRow(queue.queueId, key as string)))
+    }
+    return found
   }
   of(queue: QueueRow, key: string): KeyRow {
     return this.find(queue, key) ?? this.#keep(new KeyRow(queue.queueId, key))
-  }
-  /** The keys behind that position that take turns, as stored. Their rows may have changed since in this transaction. */
-  next(queue: QueueRow, after: Pick<KeyRow, 'key' | 'turn' | 'tie'>, most: number): KeyRow[] {
-    const rows = this.#next.all(queue.queueId, after.turn, after.tie, after.key, most) as unknown[][]
-    return rows.map(row => this.#load(queue, row))
   }
   /**
    * The keys to check again: their instant has come, or a body of theirs has ended. `hasMore`: there may be others, for
    * the next call.
    */
   due(queue: QueueRow, now: number, most: number): { readonly rows: readonly KeyRow[]; readonly hasMore: boolean } {
-    const released = this.#released.all(queue.queueId, most) as string[]
-    for (const key of released) this.#clearReleased.run(queue.queueId, key)
     const due = this.#due.map(due => due.all(queue.queueId, now, most) as unknown[][])
-    const keys = released.flatMap(key => this.find(queue, key) ?? [])
-    const rows = [...new Set([...keys, ...due.flat().map(row => this.#load(queue, row))])]
-    return { rows, hasMore: [released, ...due].some(({ length }) => length === most) }
+    const rows = due.flat().map(row => this.load(queue, row))
+    const released = this.#released.all(queue.queueId, most) as string[]
+    const hasMore = [released, ...due].some(({ length }) => length === most)
+    const last = released.at(-1)
+    if (last === undefined) return { rows, hasMore }
+    const loaded = this.#loaded.get(queue.queueId)
+    const known = released.flatMap(key => loaded?.get(key) ?? [])
+    const stored = (this.#resting.all(queue.queueId, last) as unknown[][]).map(row => this.load(queue, row))
+    this.#clearReleased.run(queue.queueId, last)
+    return { rows: [...new Set([...known, ...stored, ...rows])], hasMore }
   }
   /** The key that is checked again first, of those blocked until an instant. All changes must be saved before. */
   firstBlocked(queue: QueueRow): KeyRow | undefined {
     const row = this.#firstBlocked.get(queue.queueId) as unknown[] | undefined
-    return row && this.#load(queue, row)
+    return row && this.load(queue, row)
   }
   /** How many bodies of the key run in all processes, including those whose jobs have ended. */
   bodies(queue: QueueRow, key: string): number {
@@ -143,12 +184,12 @@ export class KeyTable {
   }
   overridden(queue: QueueRow): KeyRow[] {
     this.#saveWithRates()
-    return (this.#overridden.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
+    return (this.#overridden.all(queue.queueId) as unknown[][]).map(row => this.load(queue, row))
   }
   /** The keys that have jobs, or starts that may still count. */
   active(queue: QueueRow): KeyRow[] {
     this.#saveWithRates()
-    return (this.#active.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
+    return (this.#active.all(queue.queueId) as unknown[][]).map(row => this.load(queue, row))
   }
   /** From now on the rows of running jobs carry their keys. */
   beginsToSort({ queueId }: QueueRow): void {
@@ -197,19 +238,23 @@ export class KeyTable {
   }
   /** Writes all changes. The rates of keys must be saved before. */
   save(): void {
+    const saved: SqliteValue[] = []
+    const dropped: SqliteValue[] = []
     for (const [queueId, rows] of this.#loaded) {
       for (const row of rows.values()) {
         if (!row.dirty) continue
         row.dirty = false
         const { key, state, turn, tie, untilAt, override, rateId, rules, rateVersion, marks } = row
         if (state === out && override === undefined && rateId === 0 && turn === null) {
-          this.#drop.run(queueId, key)
+          dropped.push(queueId, key)
           continue
         }
-        const texts = [override ? textOfKeys(override) : null, rateId, rateId === 0 ? null : JSON.stringify(rules)]
-        this.#save.run(queueId, key, state, turn, tie, untilAt, ...texts, rateVersion, marks)
+        saved.push(queueId, key, state, turn, tie, untilAt, override ? textOfKeys(override) : null)
+        saved.push(rateId, rateId === 0 ? null : JSON.stringify(rules), rateVersion, marks)
       }
     }
+    this.#save.run(saved)
+    this.#drop.run(dropped)
   }
   #saveWithRates(): void {
     this.#rateStarts.save()
@@ -219,7 +264,8 @@ export class KeyTable {
   clear(): void {
     this.#loaded.clear()
   }
-  #load(queue: QueueRow, columns: unknown[]): KeyRow {
+  /** The row with these columns; if it was loaded before in this transaction, as it was changed since. */
+  load(queue: QueueRow, columns: readonly unknown[]): KeyRow {
     const [key, state, turn, tie, untilAt, override, rateId, rules, rateVersion, marks] = columns
     const known = this.#loaded.get(queue.queueId)?.get(key as string)
     if (known) return known

@@ -9,7 +9,8 @@ import type { FurtherStart } from '../../../lib/limits/limit.ts'
 import type { Due } from '../../../lib/rules/due.ts'
 import { keptMs } from '../../../lib/rules/keep.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
-import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
+import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../file/database.ts'
+import { ManyRows } from '../file/many-rows.ts'
 import type { QueueRow } from './queue.ts'
 import type { ReadyRanges } from './ready-range.ts'
 import { givenId, hasLastRun } from './schema.ts'
@@ -93,7 +94,7 @@ export class JobLocations {
   readonly #released: SqliteStatement
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
-  readonly #toHeldJobs: SqliteStatement
+  readonly #toHeldJobs: ManyRows
   readonly #toSuspects: SqliteStatement
   readonly #toEnded: SqliteStatement
   readonly #dropBody: SqliteStatement
@@ -124,8 +125,8 @@ export class JobLocations {
     this.#toDelayed = db.prepare(`
       insert into rdq_delayed (seq, epoch, clock, due, priority, attempt, fence, crashes, flags)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.#toHeldJobs = db.prepare(`
-      insert into rdq_held (epoch, key, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
+    const heldJobs = 'rdq_held (epoch, key, priority, seq, attempt, fence, crashes, flags)'
+    this.#toHeldJobs = new ManyRows(db, 8, rows => `insert into ${heldJobs} values ${rows}`)
     this.#toSuspects = db.prepare(`
       insert into rdq_suspect (seq, epoch, since, priority, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toEnded = db.prepare(`
@@ -194,8 +195,15 @@ export class JobLocations {
    * caller has removed it from the ready jobs. It stays pending.
    */
   hold(queue: QueueRow, key: string, job: MovingFields): void {
+    this.#toHeldJobs.run(this.#heldJob(queue, key, job))
+  }
+  /** The same for many, each with its key. */
+  holdAll(queue: QueueRow, jobs: readonly (readonly [key: string, MovingFields])[]): void {
+    this.#toHeldJobs.run(jobs.flatMap(([key, job]) => this.#heldJob(queue, key, job)))
+  }
+  #heldJob({ epoch }: QueueRow, key: string, job: MovingFields): SqliteValue[] {
     const { seq, priority, attempt, fence, crashes, flags } = job
-    this.#toHeldJobs.run(queue.epoch, key, priority, seq, attempt, fence, crashes, flags)
+    return [epoch, key, priority, seq, attempt, fence, crashes, flags]
   }
   /** Records an ending. The caller has removed the job from its table and updates the count of its former state. */
   end(queue: QueueRow, job: Omit<MovingFields, 'priority'>, ending: Ending, now: number): void {
@@ -313,7 +321,7 @@ function carriedOf(seq: number, priority: number, row: readonly number[]): Movin
  */
 export class UnderwayRows {
   readonly #worker: number
-  readonly #one: SqliteStatement
+  readonly #each: ManyRows
   readonly #ready: SqliteStatement
   readonly #range: SqliteStatement
   readonly #ofKey: SqliteStatement
@@ -322,9 +330,8 @@ export class UnderwayRows {
     this.#worker = worker
     const columns = 'worker, queue, exchange, seq, attempt, fence, crashes, flags, grant'
     const next = 'seq, attempt + 1, fence + 1, crashes, flags'
-    this.#one = db.prepare(`
-      insert into rdq_underway (${columns}, alone, key, key_start, rule_starts)
-      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    const all = `${columns}, alone, key, key_start, rule_starts`
+    this.#each = new ManyRows(db, 13, rows => `insert into rdq_underway (${all}) values ${rows}`)
     this.#ready = db.prepare(`
       insert into rdq_underway (${columns}) select ?, ?, ?, ${next}, (seq - ?) * ?
       from rdq_ready where epoch = ? and (priority, seq) <= (?, ?)`)
@@ -335,10 +342,13 @@ export class UnderwayRows {
       from rdq_held where epoch = ? and key = ? and (priority, seq) <= (?, ?)`)
   }
 
-  add({ queueId }: QueueRow, exchange: number, start: Start): void {
-    const { seq, attempt, fence, crashes, flags, grant, alone, key, keyStart, ruleStarts } = start
-    const job = [seq, attempt, fence, crashes, flags, grant, alone ? 1 : 0, key, keyStart, textOfStarts(ruleStarts)]
-    this.#one.run(this.#worker, queueId, exchange, ...job)
+  add({ queueId }: QueueRow, exchange: number, starts: readonly Start[]): void {
+    const values: SqliteValue[] = []
+    for (const { seq, attempt, fence, crashes, flags, grant, alone, key, keyStart, ruleStarts } of starts) {
+      values.push(this.#worker, queueId, exchange, seq, attempt, fence, crashes, flags, grant)
+      values.push(alone ? 1 : 0, key, keyStart, textOfStarts(ruleStarts))
+    }
+    this.#each.run(values)
   }
   /**
    * Adds all ready jobs up to that one, in one statement if it can number their starts: jobs that were put in succession

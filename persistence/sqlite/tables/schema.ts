@@ -194,7 +194,6 @@ create table rdq_key (
 create index rdq_key_turn on rdq_key (queue, turn, tie, key) where state = 1;
 create index rdq_key_blocked on rdq_key (queue, until_at) where state = 3;
 create index rdq_key_idle on rdq_key (queue, until_at) where state = 4;
-create index rdq_key_active on rdq_key (queue) where state > 0;
 create index rdq_key_overridden on rdq_key (queue, key) where override is not null;
 
 create table rdq_key_released (

@@ -129,6 +129,44 @@ const claimAll = (p: Process, settled: readonly Ending[] = []): Ending[] => {
   return claimed
 }
 
+/** How many statements on keys and their jobs are executed while `run` does its work. */
+const statementsIn = (p: Process, run: () => void): number => {
+  const prototype = Object.getPrototypeOf(p.db.prepare('select 1')) as Record<string, (...values: unknown[]) => unknown>
+  const names = ['run', 'get', 'all']
+  const real = names.map(name => prototype[name] as (...values: unknown[]) => unknown)
+  let count = 0
+  for (const [i, name] of names.entries()) {
+    prototype[name] = function (this: { readonly source: string }, ...values) {
+      if (/rdq_(?:key|held|underway)/.test(this.source)) count++
+      return real[i]?.apply(this, values)
+    }
+  }
+  try {
+    run()
+  } finally {
+    for (const [i, name] of names.entries()) prototype[name] = real[i] as (...values: unknown[]) => unknown
+  }
+  return count
+}
+
+test('claim: 64 keys take little more statements than one, and a key without further jobs has no row', t => {
+  const p = opened({ keys: { ...noKeys, width: 9, order: 'fair' } })
+  const claimOf = (keys: number): number => {
+    p.put(Array.from({ length: 64 }, (_, i) => ({ payload: `job ${i}`, more: { key: `k ${i % keys}` } })))
+    let settled: readonly Ending[] = []
+    const statements = statementsIn(p, () => {
+      settled = endingsOf(p.exchange({ room: 64 }))
+    })
+    t.is(settled.length, keys === 1 ? 9 : 64)
+    t.is(p.rows('rdq_key'), keys === 1 ? 1 : 0)
+    p.exchange({ room: 0, settled })
+    return statements
+  }
+  const ofMany = claimOf(64)
+
+  t.true(ofMany < claimOf(1) + 16, `${ofMany} statements`)
+})
+
 test('claim: a key whose body has ended is looked at, however many others without jobs come before it', t => {
   const p = opened({ keys: { ...noKeys, width: 1 } })
   p.put(jobsOfKeys(2))

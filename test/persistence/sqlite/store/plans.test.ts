@@ -19,6 +19,8 @@ const small = [
   'rdq_meta',
   'rdq_seq_range',
   'sqlite_schema',
+  // The keys that a call names.
+  'e VIRTUAL TABLE',
 ]
 
 /** What is sorted, and why that is no matter: few rows, or a look that somebody asked for. */
