@@ -106,6 +106,6 @@ test('named rules: a hold of a rule holds every queue that has it', t => {
   const rule = named({ limit: 9, per: 1_000 })
   rule.rate.hold(700)
 
-  t.like(refusalByRules(own, [rule], 1, undefined, 0), { why: 'hold', until: 700, rule: undefined })
+  t.like(refusalByRules(own, [rule], 1, undefined, 0), { why: 'hold', until: 700, rule: { limit: 9 } })
   t.is(refusalOf({ ...unlimited, rate: rule.rate }, undefined, 700), undefined)
 })
