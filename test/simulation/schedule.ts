@@ -83,20 +83,16 @@ async function simulateAlone(plan: Plan): Promise<Outcome> {
 async function rest(world: World): Promise<string[]> {
   const { machine, history, slots } = world
   world.over = true
-  // Beyond every instant of the wall clock for which a job waits.
-  machine.wall = world.startedWall + machine.now + 10 * 86_400_000
   for (const slot of slots) {
     slot.armed = []
     slot.process?.thaw()
     // Its thread died twice, so its process must be restarted, as the error says.
     if (slot.queue && world.config.backlog === 'sqlite' && !slot.process?.thread) world.crash(slot)
   }
-  const finishAll = (): void => {
-    for (const { finish } of world.waitingBodies.splice(0)) finish()
-  }
+  // From now on no body waits. These end before the machine goes on: nothing may happen while it checks a condition.
+  for (const { finish } of world.waitingBodies.splice(0)) finish()
   // Queues that are stopping end before another one takes their name.
   const stops = (): boolean => {
-    finishAll()
     return world.promises.every(({ what, settled }) => settled || !what.startsWith('stop'))
   }
   await machine.run(stopMs, stops)
@@ -111,6 +107,10 @@ async function rest(world: World): Promise<string[]> {
   }
   const { queue } = works() as ProcessSlot
   if (!queue) throw new Error('there is no queue')
+  await machine.run(stopMs, () => works()?.opened === true)
+  // Beyond every instant of the wall clock for which a job waits. Not before: a file that is opened after a reboot goes by
+  // the wall clock, and would have kept nothing that ended before.
+  machine.wall = world.startedWall + machine.now + 10 * 86_400_000
   const open = slots.flatMap(slot => (slot.queue && !slot.stopping ? [slot.queue] : []))
   for (const slot of slots) {
     const one = slot.queue
@@ -127,7 +127,6 @@ async function rest(world: World): Promise<string[]> {
     one.rate = []
   }
   const quiet = (): boolean => {
-    finishAll()
     return [...open, ...besides].every(
       ({ counts }) => counts.pending + counts.delayed + counts.underway + counts.closing === 0,
     )
@@ -155,7 +154,6 @@ async function rest(world: World): Promise<string[]> {
   for (const slot of slots) if (slot.queue && !slot.stopping) await world.do({ do: 'close', who: slot.who })
   for (const slot of slots) if (!slot.queue) stopBeside(world, slot, {})
   const settled = (): boolean => {
-    finishAll()
     return world.promises.every(({ settled, life }) => settled || !alive(world, life))
   }
   await machine.run(stopMs, settled)

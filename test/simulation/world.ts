@@ -118,7 +118,7 @@ export class World {
     const context = {
       clock: process.clock,
       life,
-      waits: (body: WaitingBody) => void this.waitingBodies.push(body),
+      waits: (body: WaitingBody) => (this.over ? body.finish() : void this.waitingBodies.push(body)),
       block: (ms: number) => {
         this.faults.fired('a body that holds up its loop')
         machine.pass(ms)
