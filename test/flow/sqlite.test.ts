@@ -43,7 +43,8 @@ function start(orders: Orders): Told {
     lines.push(...parts)
     for (const look of waiting) look()
   })
-  const exited = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
+  // At 'exit' its last lines may not have been read.
+  const exited = new Promise<number | null>(resolve => child.once('close', code => resolve(code)))
   return {
     child,
     lines,
