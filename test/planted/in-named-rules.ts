@@ -45,11 +45,9 @@ export const inNamedRules: readonly Plant[] = [
     finders: ['persistence/memory/backlog', 'flow/named-rules'],
   },
   {
-    name: 'in a store the hold of a named rule is not stored',
+    name: 'in a store Throttled with a rule holds nothing',
     file: 'persistence/durable/execute/rules.ts',
-    edits: [
-      { find: "store.furtherRate(queue, { of: 'rule', name, start: 0 })", replace: 'store.namedRule(name)?.rate' },
-    ],
+    edits: [{ find: '  rate?.hold(until)\n', replace: '  void until\n' }],
     why: 'a restart, or another process, calls a service that wants to be left alone',
     finders: ['persistence/sqlite/store/store-contract'],
   },
