@@ -89,15 +89,22 @@ const refusals = /^(?:ID_CONFLICT|QUEUE_FULL|COST|OPTION|OUTCOME_UNKNOWN|STORE|D
 
 /** The entries, corrected where they report more or less than the process could know. */
 function certain(entries: readonly Entry[]): readonly Entry[] {
+  /** For each job the codes with which it failed. A body may fail its job with a code that refuses a put, too. */
+  const failures = new Map<string, Set<string | undefined>>()
+  const calls = new Map<string, string>()
   return entries.flatMap((entry): Entry | Entry[] => {
     const { seq, nowMs, wallMs, process, queue } = entry
     const refused = (call: number, code: string): Entry => ({
       ...{ seq, nowMs, wallMs, process, queue, kind: 'refused', of: 'put', call, code },
     })
-    if (entry.kind === 'settled' && entry.of === 'run' && refusals.test(entry.code ?? '')) {
-      return [refused(entry.call, entry.code ?? ''), entry]
+    if (entry.kind === 'put' && entry.job !== undefined) calls.set(`${process} ${entry.call}`, entry.job)
+    if (entry.kind === 'emitted' && entry.event === 'failed' && entry.job !== undefined) {
+      failures.set(entry.job, (failures.get(entry.job) ?? new Set()).add(entry.code))
     }
-    return entry
+    if (entry.kind !== 'settled' || entry.of !== 'run' || !refusals.test(entry.code ?? '')) return entry
+    const job = calls.get(`${process} ${entry.call}`)
+    const isOfJob = job !== undefined && failures.get(job)?.has(entry.code) === true
+    return isOfJob ? entry : [refused(entry.call, entry.code ?? ''), entry]
   })
 }
 

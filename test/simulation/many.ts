@@ -39,8 +39,8 @@ export interface Batch {
   readonly failures: readonly Failure[]
 }
 
-/** In this number of schedules each kind of fault fires. */
-export const enough = 1_000
+/** In this number of schedules each kind of fault fires: the rarest once in about 1,000. */
+export const enough = 5_000
 const batchSize = 50
 /** Each seed that this number divides is run twice. */
 const twiceEach = 40

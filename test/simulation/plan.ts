@@ -210,7 +210,7 @@ export function planOf(seed: number): Plan {
   const maker = new Maker(chance, sqlite)
   for (let left = 10 + chance.below(26); left > 0; left--) commands.push(maker.next())
   if (sqlite && chance.once(6)) commands.splice(1 + chance.below(commands.length), 0, ...noticedByWeb(chance))
-  return withBeside({ seed, config, commands }, new Chance(seed ^ 0xbe51de))
+  return withKeysListed(withBeside({ seed, config, commands }, new Chance(seed ^ 0xbe51de)), new Chance(seed ^ 0x6e75))
 }
 
 /** In some runs a second queue shares a rule, and jobs have a cost by default. */
@@ -238,6 +238,23 @@ function withBeside({ seed, config, commands }: Plan, chance: Chance): Plan {
     return [holding(more, chance), put]
   })
   return { seed, config: { ...costly, beside }, commands: mixed }
+}
+
+/**
+ * In some runs with rules for keys, the keys are listed all the time, and their own jobs hold them. Otherwise a list would
+ * hardly ever see a key that something holds up.
+ */
+function withKeysListed(plan: Plan, chance: Chance): Plan {
+  if (!plan.config.keys || !chance.once(4)) return plan
+  const commands = plan.commands.flatMap((command): Command[] => {
+    if (command.do === 'put' && command.key !== '' && chance.once(3)) {
+      const scripts = command.scripts.map(script => ({ ...script, ends: ['key throttled' as const, ...script.ends] }))
+      return [{ ...command, scripts }]
+    }
+    const listed = (command.do === 'advance' || command.do === 'steps') && chance.once(2)
+    return listed ? [command, { do: 'list keys', who: 0, key: 'k' }] : [command]
+  })
+  return { ...plan, commands }
 }
 
 /** Some jobs of a put hold the rule. */

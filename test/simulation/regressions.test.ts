@@ -681,3 +681,28 @@ test('a key whose rules are declared anew while a start counts is looked at when
 
   t.deepEqual(violations, [])
 })
+test('seed 700412: a run that its own job fails with the code of a refusal was put all the same', async t => {
+  const { violations } = await simulate({
+    seed: 700412,
+    config: {
+      ...{ backlog: 'sqlite', durability: 'power', stallMs: 300_000, width: 1, rate: [], attempts: 2, retryMs: 25 },
+      ...{ timeoutMs: Infinity, afterCrash: 'again', crashLimit: 3, size: Infinity, overflow: 'wait' },
+      ...{ keepMs: 600_000, idsMs: 600_000, results: false, listeners: [] },
+    },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      {
+        ...{ do: 'put', who: 0, by: 'put', priority: 0, delay: 0, wall: false, key: '', tokens: 0, signal: false },
+        ...{ undo: false, scripts: [{ n: 0, as: 'async', ms: 3, ends: ['ok'], steps: 0, stubborn: false }] },
+      },
+      {
+        ...{ do: 'put', who: 0, by: 'run', priority: -1, delay: 0, wall: false, key: 'k', tokens: 1, signal: false },
+        undo: false,
+        scripts: [{ n: 3, as: 'async', ms: 0, ends: ['throws', 'unstorable'], steps: 0, stubborn: false }],
+      },
+      { do: 'advance', ms: 25 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})

@@ -27,7 +27,7 @@ const whole = (name: 'seed' | 'schedules' | 'workers', otherwise: number): numbe
   process.exit(2)
 }
 const seed = whole('seed', 1)
-const schedules = whole('schedules', values.seed === undefined ? enough : 1)
+const schedules = whole('schedules', values.seed === undefined ? 1_000 : 1)
 
 process.exitCode = schedules === 1 ? await one() : await all()
 
