@@ -115,7 +115,7 @@ test('environments: ava', async t => {
       test('a', async t => { await main(); t.pass() })`,
   })
 
-  const { code, output } = await runNode([join(root, 'node_modules/ava/entrypoints/cli.mjs')], place)
+  const { code, output } = await runNode([join(root, 'node_modules/ava/entrypoints/cli.mjs'), '--timeout=2m'], place)
 
   t.is(code, 0, output)
   t.regex(output, /1 test passed/)
