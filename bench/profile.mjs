@@ -117,10 +117,10 @@ function work(store, jobs) {
     const ids = Array.from({ length: 500 }, (_, i) => makeId(1e12, put + i))
     const columns = { payloads: ids.map(() => '{"to":"+31612345678","n":1}'), queuedAt: ids.map(() => 1e12) }
     const numbers = { number: ++puts, acknowledged: puts - 1 }
-    const request = { kind: 'put', queue, ...numbers, size: Infinity, ids, priorities: undefined, more: [] }
+    const request = { kind: 'put', queue, ...numbers, size: Infinity, ids, priorities: undefined, extras: [] }
     okOf(store.transact([{ ...request, ...columns, ...times }]))
   }
-  let settled = { seqs: [], fences: [], kinds: undefined, startedAt: [], stoppedAt: [], more: [] }
+  let settled = { seqs: [], fences: [], kinds: undefined, startedAt: [], stoppedAt: [], extras: [] }
   let number = 0
   for (let done = 0; done < jobs; ) {
     const numbers = { number: ++number, acknowledged: number - 1 }
@@ -130,7 +130,7 @@ function work(store, jobs) {
     done += settled.seqs.length
     const { seqs, fences } = columnsOf(exchange.claimed)
     const at = seqs.map(() => 1e12)
-    settled = { seqs, fences, kinds: undefined, startedAt: at, stoppedAt: at, more: [] }
+    settled = { seqs, fences, kinds: undefined, startedAt: at, stoppedAt: at, extras: [] }
   }
   return number
 }

@@ -392,7 +392,7 @@ export interface CommandResult {
    */
   readonly count: number
   /** For `clear`: only a part is done; send it again. No job is handed out until it has finished. */
-  readonly more?: boolean
+  readonly hasMore?: boolean
   /** Why the target is not changed yet; undefined if it is changed, or if there is nothing to change. */
   readonly unchangedBecause: UnchangedBecause | undefined
 }

@@ -214,13 +214,13 @@ export class Commands {
       // Puts that wait for room were made before the clear, too.
       waiting = key === undefined ? intake.takeWaiting() : []
       dispatch.yieldPoint.open()
-      for (let more = true; more; ) {
+      for (let hasMore = true; hasMore; ) {
         const command = key === undefined ? ({ kind: 'clear' } as const) : ({ kind: 'clear', key } as const)
         const step = await session.command(command, clock.now(), clock.wall())
         for (const record of step.changed) cleared.push(record)
         count += step.count
-        more = step.more === true
-        if (more && dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
+        hasMore = step.hasMore === true
+        if (hasMore && dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
       }
     }
     try {

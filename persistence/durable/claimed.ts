@@ -44,9 +44,9 @@ export function claimedRecords(
       unreadable.push(refusal(record, (error as Error).message))
     }
   }
-  const { seqs, ids, priorities, attempts, fences, queuedAt, more } = columns
+  const { seqs, ids, priorities, attempts, fences, queuedAt } = columns
   let cautions: Map<JobRecord, Caution> | undefined
-  const extras = new Map(more)
+  const extrasAt = new Map(columns.extras)
   for (let i = 0; i < seqs.length; i++) {
     const seq = seqs[i] as number
     const known = identities.get(seq)
@@ -54,8 +54,8 @@ export function claimedRecords(
     record.priority = priorities[i] as number
     record.attempt = attempts[i] as number
     record.fence = fences[i] as number
-    const extra = extras.get(i)
-    rows.more(record, extra)
+    const extra = extrasAt.get(i)
+    rows.setExtras(record, extra)
     // If another process has retried the job, its crashes count from 0 again.
     if (record.extras) record.extras.crashes = extra?.crashes ?? 0
     if (extra?.caution) (cautions ??= new Map()).set(record, extra.caution)

@@ -12,13 +12,14 @@ export interface RowReader {
   snapshot(row: JobRow, wall: number): JobRecord
   /** Updates a record of this process from a row. */
   update(record: JobRecord, row: JobRow): void
-  more(record: JobRecord, more: JobRowExtras | undefined): void
+  /** Copies the data that few jobs have. */
+  setExtras(record: JobRecord, row: JobRowExtras | undefined): void
 }
 
 export function rowReader(clock: StoreClock): RowReader {
-  const more = (record: JobRecord, more: JobRowExtras | undefined): void => {
-    if (!more) return
-    const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint, crashes } = more
+  const setExtras = (record: JobRecord, row: JobRowExtras | undefined): void => {
+    if (!row) return
+    const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint, crashes } = row
     const extras = record.ensureExtras()
     extras.key = key
     extras.cost = cost
@@ -49,12 +50,12 @@ export function rowReader(clock: StoreClock): RowReader {
     if (startedAt !== null && record.run === undefined) {
       record.run = { startedAt, stoppedAt: stoppedAt ?? undefined }
     }
-    if (row.more) more(record, row.more)
+    if (row.extras) setExtras(record, row.extras)
     else if (record.extras) record.extras.error = undefined
     if (crashes > 0 || record.extras) record.ensureExtras().crashes = crashes
   }
   return {
-    more,
+    setExtras,
     update,
     fresh(seq, id, queuedAt) {
       const record = new JobRecord(id, undefined, 0, queuedAt)

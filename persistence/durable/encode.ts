@@ -18,14 +18,14 @@ import type {
   SettleExtras,
 } from './store.ts'
 
-type PutColumns = Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt' | 'more'>
+type PutColumns = Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt' | 'extras'>
 
 export function putColumns(records: readonly JobRecord[], clock: StoreClock): PutColumns {
   const ids: string[] = []
   const payloads: string[] = []
   const queuedAt: number[] = []
   const priorities: number[] = []
-  const more: [number, JobRowExtras][] = []
+  const extras: [number, JobRowExtras][] = []
   let prioritized = false
   for (let i = 0; i < records.length; i++) {
     const record = records[i] as JobRecord
@@ -35,12 +35,12 @@ export function putColumns(records: readonly JobRecord[], clock: StoreClock): Pu
     priorities.push(record.priority)
     if (record.priority !== 0) prioritized = true
     if (!record.extras) continue
-    more.push([i, moreOf(record.extras, clock)])
+    extras.push([i, rowExtrasOf(record.extras, clock)])
   }
-  return { ids, payloads, queuedAt, priorities: prioritized ? priorities : undefined, more }
+  return { ids, payloads, queuedAt, priorities: prioritized ? priorities : undefined, extras }
 }
 
-export function moreOf(
+export function rowExtrasOf(
   { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint }: JobExtras,
   clock: StoreClock,
 ): JobRowExtras {
@@ -66,7 +66,7 @@ export function settledColumns(
   const kinds: SettleKind[] = []
   const startedAt: number[] = []
   const stoppedAt: number[] = []
-  const more: [number, SettleExtras][] = []
+  const extras: [number, SettleExtras][] = []
   let plain = true
   const timed = keepsFinished || settled.some(({ kind }) => kind !== 'finished')
   for (let i = 0; i < settled.length; i++) {
@@ -81,11 +81,11 @@ export function settledColumns(
     }
     if (kind !== 'finished') plain = false
     // `finishWithin` has recorded the ending already. If that transaction was rolled back, this settlement counts.
-    if (one.within) more.push([i, { ...endOf(one), within: true }])
-    else if (kind !== 'finished') more.push([i, endOf(one)])
-    else if (one.text !== undefined) more.push([i, { value: one.text }])
+    if (one.within) extras.push([i, { ...endOf(one), within: true }])
+    else if (kind !== 'finished') extras.push([i, endOf(one)])
+    else if (one.text !== undefined) extras.push([i, { value: one.text }])
   }
-  return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, more }
+  return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, extras }
 }
 
 function endOf(settled: Settlement): SettleExtras {

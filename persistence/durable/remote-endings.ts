@@ -81,7 +81,7 @@ export class RemoteEndings {
           // The job may have changed while its row was on the way.
           if (record.ended || identities.runsHere(record)) continue
           // A job without a row was cleared only if cancelled jobs are not kept.
-          const isCleared = row ? row.state === 'cancelled' && row.more?.error === clearedText : !keepsCancelled
+          const isCleared = row ? row.state === 'cancelled' && row.extras?.error === clearedText : !keepsCancelled
           if (!isCleared) continue
           if (row) update(record, row)
           else Object.assign(record, { state: 'cancelled' })

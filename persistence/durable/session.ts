@@ -319,7 +319,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     now: number,
   ): void {
     const within = new Set(notices?.within)
-    const ends = new Map(columns.more)
+    const ends = new Map(columns.extras)
     for (let i = 0; i < settled.length; i++) {
       const one = settled[i] as Settlement
       const { seq } = one.record
@@ -390,9 +390,9 @@ export class DurableSession implements BacklogSession, LinkClient {
         if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined
     }
     const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
-    const more = done.more === true
+    const hasMore = done.hasMore === true
     const { count, unchangedBecause } = done
-    return { changed, found, count, unchangedBecause, ...(more && { more }) }
+    return { changed, found, count, unchangedBecause, ...(hasMore && { hasMore }) }
   }
 
   /** The jobs stay in the store. The awaited ones are returned, so that callers that await them can be notified. */

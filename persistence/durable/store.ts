@@ -45,7 +45,7 @@ export interface JobRow {
   readonly queuedAt: number
   readonly startedAt: number | null
   readonly stoppedAt: number | null
-  readonly more: JobRowExtras | undefined
+  readonly extras: JobRowExtras | undefined
 }
 
 /** Data that few jobs have. */
@@ -131,7 +131,7 @@ export interface PutRequest {
   /** Undefined if all are 0. */
   readonly priorities: readonly number[] | undefined
   readonly queuedAt: readonly number[]
-  readonly more: Sparse<JobRowExtras>
+  readonly extras: Sparse<JobRowExtras>
 }
 export interface PutReply {
   /** The seq of the first new job; the others follow in order, without those that existed. */
@@ -179,7 +179,7 @@ export interface ExchangeRequest {
     /** By the wall clock: when the bodies were called and ended. Empty if finished jobs are not kept. */
     readonly startedAt: readonly number[]
     readonly stoppedAt: readonly number[]
-    readonly more: Sparse<SettleExtras>
+    readonly extras: Sparse<SettleExtras>
   }
   /** Whether the queue would start jobs if it had room. */
   readonly mayLaunch: boolean
@@ -224,7 +224,7 @@ export interface ExchangeReply extends SettingsNow {
     readonly attempts: readonly number[]
     readonly fences: readonly number[]
     readonly queuedAt: readonly number[]
-    readonly more: Sparse<JobRowExtras>
+    readonly extras: Sparse<JobRowExtras>
   }
   readonly grants: readonly Grant[] | undefined
   /**
@@ -287,7 +287,7 @@ export interface CommandReply extends SettingsNow {
   /** After a command that changes them. */
   readonly keys?: KeysNow
   /** For `clear` of a key: only a part is done; send it again. */
-  readonly more?: boolean
+  readonly hasMore?: boolean
 }
 
 export interface FindRequest {

@@ -216,10 +216,10 @@ class MemorySession implements BacklogSession {
         return noChange
       case 'clear': {
         const out = queue.takeSome(maxClearedInStep, command.key)
-        const more = out.length === maxClearedInStep
-        if (command.key === undefined) queue.clearing = more
+        const hasMore = out.length === maxClearedInStep
+        if (command.key === undefined) queue.clearing = hasMore
         for (const job of out) queue.end(job, 'cancelled', now, keep)
-        return { ...changedTo(out, undefined), more }
+        return { ...changedTo(out, undefined), hasMore }
       }
       case 'key':
         queue.overrideKey(command.key, command.change, now)

@@ -9,7 +9,7 @@ import { optionsOf } from '../../lib/parse/option-names.ts'
 import { fingerprintOfText } from '../../lib/put/fingerprint.ts'
 import { textOf } from '../../lib/text/json.ts'
 import { hostMapping, StoreClock } from '../durable/clock-mapping.ts'
-import { moreOf } from '../durable/encode.ts'
+import { rowExtrasOf } from '../durable/encode.ts'
 import { BacklogFileError, SecondSqliteError } from './errors.ts'
 import type { SqliteDatabase } from './file/database.ts'
 import { loadSqlite } from './file/library.ts'
@@ -42,9 +42,9 @@ export function putWithin(db: object, queueName: string, payload: unknown, optio
   const id = put.id ?? makeId(wall, nextSerial())
   const { priority } = put
   const extras = extrasOf(put, text, clock)
-  const more = extras && moreOf(extras, new StoreClock(hostMapping(clock)))
+  const rowExtras = extras && rowExtrasOf(extras, new StoreClock(hostMapping(clock)))
   return claimOf(database, () =>
-    within.putWithin(database, queueName, text, { ...contextOf(clock), id, priority, more }),
+    within.putWithin(database, queueName, text, { ...contextOf(clock), id, priority, extras: rowExtras }),
   )
 }
 

@@ -173,7 +173,7 @@ test('the endings of jobs that a clear has cancelled are emitted even if a later
       session.command = async (command, now, wall) => {
         if (command.kind !== 'clear') return send(command, now, wall)
         if (steps++ > 0) throw new Error('busy')
-        return { ...(await send(command, now, wall)), more: true }
+        return { ...(await send(command, now, wall)), hasMore: true }
       }
       return session
     }

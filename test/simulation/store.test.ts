@@ -131,7 +131,7 @@ for (const seed of seeds) {
             if (kind === 'notLaunched' && grant > 0) starts.splice(starts.indexOf(startedAt), 1)
             const waitMs = random(2) * 20
             const hold = kind === 'throttled' && random(2) === 0 ? { heldKey: 'k' } : {}
-            return { seq, fence, kind, more: { waitMs, ...(kind === 'notLaunched' && { grant }), ...hold } }
+            return { seq, fence, kind, extras: { waitMs, ...(kind === 'notLaunched' && { grant }), ...hold } }
           })
           const exchange = process.exchange({
             ...{ settled, room: random(12) },

@@ -173,11 +173,11 @@ function operationsOf(store: NaiveStore): execute.StoreOperations<Queue, Job> {
     // Puts and queries.
     remembered: (queue, id, now) => queue.ids.find(gone => gone.id === id && gone.until > now),
     addJobs: (queue, request, existed) => {
-      const more = new Map(structuredClone(request.more))
+      const extrasAt = new Map(structuredClone(request.extras))
       const first = db.data.lastSeq + 1
       for (const i of request.ids.keys()) {
         if (existed.has(i)) continue
-        const job = execute.newJob(++db.data.lastSeq, request, i, more.get(i))
+        const job = execute.newJob(++db.data.lastSeq, request, i, extrasAt.get(i))
         queue.jobs.set(job.seq, job)
         self.wait(queue, job, request.now, dueOf(job, request.now, request.wall))
       }

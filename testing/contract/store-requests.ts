@@ -31,13 +31,13 @@ export interface Put {
   readonly payload?: string
   readonly id?: string
   readonly priority?: number
-  readonly more?: JobRowExtras
+  readonly extras?: JobRowExtras
 }
 export interface Ending {
   readonly seq: number
   readonly fence: number
   readonly kind?: SettleKind
-  readonly more?: SettleExtras
+  readonly extras?: SettleExtras
 }
 export interface ExchangeParts extends Partial<Omit<ExchangeRequest, 'settled'>> {
   readonly settled?: readonly Ending[]
@@ -87,7 +87,7 @@ export class StoreRequests {
       payloads: puts.map(({ payload }) => JSON.stringify(payload ?? null)),
       priorities: puts.some(({ priority }) => priority) ? puts.map(({ priority }) => priority ?? 0) : undefined,
       queuedAt: puts.map(() => wall),
-      more: puts.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
+      extras: puts.flatMap(({ extras }, i) => (extras ? [[i, extras] as const] : [])),
     }
   }
   protected detachRequest(parts: Partial<DetachRequest> = {}): DetachRequest {
@@ -107,7 +107,7 @@ export class StoreRequests {
           : settled.map(({ kind }) => kind ?? 'finished'),
         startedAt: settled.map(() => wall),
         stoppedAt: settled.map(() => wall + 1),
-        more: settled.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
+        extras: settled.flatMap(({ extras }, i) => (extras ? [[i, extras] as const] : [])),
       },
       ...{ mayLaunch: true, launched: [], spent: [], checkpoints: [], endedBodies: [] },
       launchReports: { seqs: [], fences: [], first: [] },

@@ -26,7 +26,7 @@ export class ClaimReply<Facts extends ClaimFacts = ClaimFacts> {
   readonly #attempts: number[] = []
   readonly #fences: number[] = []
   readonly #queuedAt: number[] = []
-  readonly #more: (readonly [number, JobRowExtras])[] = []
+  readonly #extras: (readonly [number, JobRowExtras])[] = []
   readonly #grants: Grant[] | undefined
   /** A limit of the queue, which ends the claim; or the key that may start a job first. */
   blocked: (Refusal & { readonly key?: string }) | undefined
@@ -57,11 +57,11 @@ export class ClaimReply<Facts extends ClaimFacts = ClaimFacts> {
   take(
     { id, payload, priority, queuedAt }: Pick<JobRow, 'id' | 'payload' | 'priority' | 'queuedAt'>,
     { seq, attempt, fence }: Pick<JobRow, 'seq' | 'attempt' | 'fence'>,
-    more: JobRowExtras | undefined,
+    extras: JobRowExtras | undefined,
     grant: Grant,
   ): void {
     this.#grants?.push(grant)
-    if (more) this.#more.push([this.#seqs.length, more])
+    if (extras) this.#extras.push([this.#seqs.length, extras])
     this.#seqs.push(seq)
     this.#ids.push(id)
     this.#payloads.push(payload)
@@ -74,7 +74,7 @@ export class ClaimReply<Facts extends ClaimFacts = ClaimFacts> {
   reply(countedUntil: number): Claimed {
     const claimed = {
       ...{ seqs: this.#seqs, ids: this.#ids, payloads: this.#payloads, priorities: this.#priorities },
-      ...{ attempts: this.#attempts, fences: this.#fences, queuedAt: this.#queuedAt, more: this.#more },
+      ...{ attempts: this.#attempts, fences: this.#fences, queuedAt: this.#queuedAt, extras: this.#extras },
     }
     const { blocked, demand, isPartial, nextLookAt } = this
     return { claimed, grants: this.#grants, graceUntil: countedUntil, blocked, demand, isPartial, nextLookAt }

@@ -41,7 +41,7 @@ export interface CommandStore<Queue, Job> {
     reason: string | undefined,
     now: number,
     wall: number,
-  ): Pick<CommandReply, 'changed' | 'count' | 'more'>
+  ): Pick<CommandReply, 'changed' | 'count' | 'hasMore'>
   counts(queue: Queue): StateCounts
 }
 
@@ -50,7 +50,7 @@ export interface CommandedJob {
   readonly id: string
   readonly state: JobState
 }
-type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'unchangedBecause' | 'keys' | 'more'>
+type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'unchangedBecause' | 'keys' | 'hasMore'>
 type JobCommand = Extract<CommandRequest['command'], { target: RowRef }>
 
 const nothing: Change = { changed: [], found: undefined, count: 0, unchangedBecause: undefined }

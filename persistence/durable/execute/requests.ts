@@ -155,7 +155,7 @@ export function put<Queue extends QueueState>(store: PutStore<Queue>, queue: Que
 
 /** Finds the jobs of given ids that exist. Refuses an id of another payload, and a cost that no limit allows. */
 function existing<Queue extends QueueState>(store: PutStore<Queue>, queue: Queue, request: PutJobs): Existed {
-  const { ids, now, more } = request
+  const { ids, now, extras } = request
   const existed: Existed = new Map()
   /** The first job of the request with an id: its index, and its fingerprint. */
   const firstOf = new Map<string, Known>()
@@ -163,7 +163,7 @@ function existing<Queue extends QueueState>(store: PutStore<Queue>, queue: Queue
     inPut: id => firstOf.get(id),
     kept: id => {
       const row = store.row(queue, id)
-      return row && { existing: row, fingerprint: row.more?.fingerprint }
+      return row && { existing: row, fingerprint: row.extras?.fingerprint }
     },
     remembered: id => {
       const gone = store.remembered(queue, id, now)
@@ -171,7 +171,7 @@ function existing<Queue extends QueueState>(store: PutStore<Queue>, queue: Queue
     },
     fingerprintOf: known => known.fingerprint,
   }
-  for (const [index, { cost, fingerprint, key }] of more) {
+  for (const [index, { cost, fingerprint, key }] of extras) {
     if (fingerprint !== undefined) {
       const id = ids[index] as string
       const known = jobOfId(id, fingerprint, lookup)?.existing
@@ -210,6 +210,6 @@ function forgotten(
   return {
     ...{ seq: 0, id: ids[index] as string, payload: payloads[index] as string, priority: priorities?.[index] ?? 0 },
     ...{ state, attempt: 0, fence: 0, crashes: 0, queuedAt: queuedAt[index] as number },
-    ...{ startedAt: null, stoppedAt: null, more: { fingerprint } },
+    ...{ startedAt: null, stoppedAt: null, extras: { fingerprint } },
   }
 }

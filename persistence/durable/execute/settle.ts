@@ -57,11 +57,11 @@ export function settleEach<Queue extends QueueState, Job extends LeftByRun>(
   notices: RunNotices,
 ): void {
   const { seqs, fences, kinds, startedAt, stoppedAt } = settled
-  const more = new Map(settled.more)
+  const extrasAt = new Map(settled.extras)
   for (const [i, seq] of seqs.entries()) {
     const [fence, kind] = [fences[i] as number, kinds?.[i] ?? 'finished']
     const [startedWall, stoppedWall] = [startedAt[i] ?? null, stoppedAt[i] ?? null]
-    settleRun(store, queue, { seq, fence, kind, startedWall, stoppedWall, extras: more.get(i) }, now, notices)
+    settleRun(store, queue, { seq, fence, kind, startedWall, stoppedWall, extras: extrasAt.get(i) }, now, notices)
   }
 }
 

@@ -17,7 +17,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 /** What few jobs have. */
 type Extras = { [K in Exclude<keyof JobRowExtras, 'crashes' | 'caution'>]: JobRowExtras[K] | undefined }
 
-export interface StoredJob extends Mutable<Omit<JobRow, 'more'>>, Mutable<Extras> {
+export interface StoredJob extends Mutable<Omit<JobRow, 'extras'>>, Mutable<Extras> {
   /** Since when it waits. */
   since: number
   /** A claim has passed it, because its key is held. */
@@ -42,11 +42,11 @@ export interface StoredJob extends Mutable<Omit<JobRow, 'more'>>, Mutable<Extras
 }
 
 /** The job of that index in a put. It waits nowhere yet. */
-export function newJob(seq: number, request: Puts, i: number, more: JobRowExtras | undefined): StoredJob {
+export function newJob(seq: number, request: Puts, i: number, extras: JobRowExtras | undefined): StoredJob {
   const { ids, payloads, queuedAt, priorities } = request
   return {
     ...noExtras,
-    ...more,
+    ...extras,
     ...{ seq, id: ids[i] as string, payload: payloads[i] as string, queuedAt: queuedAt[i] as number },
     ...{ priority: priorities?.[i] ?? 0, state: 'pending', attempt: 0, fence: 0, crashes: 0, startedAt: null },
     ...{
@@ -69,7 +69,7 @@ type Puts = Pick<PutRequest, 'ids' | 'payloads' | 'queuedAt' | 'priorities'>
 export function rowOfJob(job: StoredJob): JobRow {
   const { seq, id, payload, priority, state, attempt, fence, crashes, queuedAt, startedAt, stoppedAt } = job
   const facts = { seq, id, payload, priority, state, attempt, fence, crashes, queuedAt, startedAt, stoppedAt }
-  return { ...facts, more: present(extrasOf(job)) }
+  return { ...facts, extras: present(extrasOf(job)) }
 }
 /** What the reply to a claim says of the job besides what all jobs have. */
 export function claimedExtras(job: StoredJob): JobRowExtras | undefined {

@@ -32,9 +32,9 @@ export class RowAdmission {
   }
   /** The same for a job that waits in the line of suspects already. */
   obstacleOfSuspect(row: Row, ofKey?: KeyState): Obstacle | undefined {
-    const { id, payload, key, more, isJson } = row
+    const { id, payload, key, extras, isJson } = row
     if (id === null) return gone
-    const problem = isJson ? undefined : unreadable(id, payload, more)
+    const problem = isJson ? undefined : unreadable(id, payload, extras)
     if (problem) return { kind: 'fails', error: errorToJson(problem, 'none') }
     return this.#limits.obstacle(key ?? undefined, extrasOf(row).cost, ofKey)
   }

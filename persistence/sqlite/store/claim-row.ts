@@ -8,14 +8,14 @@ export interface Row extends MovingFields {
   readonly payload: string
   readonly queuedAt: number
   readonly key: string | null
-  readonly more: string | null
+  readonly extras: string | null
   readonly fingerprint: string | null
   /** Whether the payload is JSON. */
   readonly isJson: 0 | 1
 }
 
 /** The columns of a job's body, from `rdq_job j`. */
-export const bodyColumns = 'j.id, j.payload, j.queued_wall as queuedAt, j.key, j.more, j.fingerprint'
+export const bodyColumns = 'j.id, j.payload, j.queued_wall as queuedAt, j.key, j.extras, j.fingerprint'
 /** A {@link Row} from a table `r` of waiting jobs, joined with their bodies. */
 export const rowColumns: string = `r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, ${bodyColumns}, json_valid(j.payload) as isJson`
 
@@ -33,7 +33,7 @@ export function rowOf(columns: readonly unknown[], at: number): Row | undefined 
     payload: columns[at + 7],
     queuedAt: columns[at + 8],
     key: columns[at + 9],
-    more: columns[at + 10],
+    extras: columns[at + 10],
     fingerprint: columns[at + 11],
     isJson: columns[at + 12],
   } as Row

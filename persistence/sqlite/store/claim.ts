@@ -158,7 +158,7 @@ class ReadyClaims {
       where r.epoch = ? order by r.priority, r.seq ${limitParameter}`)
     this.#walkRange = db.prepare(`
       select 0 as priority, j.seq, 0 as attempt, 0 as fence, 0 as crashes, 0 as flags, ${bodyColumns} from rdq_job j
-      where j.seq >= ? and j.seq < ? and j.priority = 0 and coalesce(j.key, j.more, j.fingerprint) is null order by j.seq`)
+      where j.seq >= ? and j.seq < ? and j.priority = 0 and coalesce(j.key, j.extras, j.fingerprint) is null order by j.seq`)
     this.#isBefore = db.prepare('select 1 from rdq_ready where epoch = ? and (priority, seq) < (0, ?) limit 1')
     this.#leave = db.prepare('delete from rdq_ready where epoch = ? and (priority, seq) <= (?, ?)')
   }

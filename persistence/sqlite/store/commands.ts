@@ -153,7 +153,7 @@ export class Commands implements CommandStore<QueueRow, Job> {
     reason: string | undefined,
     now: number,
     wall: number,
-  ): Pick<CommandReply, 'changed' | 'count' | 'more'> {
+  ): Pick<CommandReply, 'changed' | 'count' | 'hasMore'> {
     const changed: JobRow[] = []
     let after = 0
     for (;;) {
@@ -163,9 +163,9 @@ export class Commands implements CommandStore<QueueRow, Job> {
         if (job && isWaiting(job.state)) changed.push(this.cancel(queue, job, reason, now, wall))
       }
       after = seqs.at(-1) ?? after
-      const more = seqs.length === maxClearedOfKey
-      if (!more || changed.length >= maxClearedOfKey) {
-        return { changed, count: changed.length, ...(more && { more }) }
+      const hasMore = seqs.length === maxClearedOfKey
+      if (!hasMore || changed.length >= maxClearedOfKey) {
+        return { changed, count: changed.length, ...(hasMore && { hasMore }) }
       }
     }
   }
@@ -175,7 +175,7 @@ export class Commands implements CommandStore<QueueRow, Job> {
     reason: string | undefined,
     now: number,
     wall: number,
-  ): Pick<CommandReply, 'changed' | 'count' | 'more'> {
+  ): Pick<CommandReply, 'changed' | 'count' | 'hasMore'> {
     if (key !== undefined) return this.#clearKey(queue, key, reason, now, wall)
     return this.#parts.upkeep.clear(queue, reason ?? null, now, wall)
   }

@@ -87,7 +87,7 @@ export class KeyTurns {
   readonly #heldUntil: SqliteStatement
   readonly #hasJobs: SqliteStatement
   readonly #withHold: SqliteStatement
-  readonly #moreOfNext: SqliteStatement
+  readonly #extrasOfNext: SqliteStatement
   readonly #isNext: SqliteStatement
 
   constructor(db: SqliteDatabase, keys: KeyTable, readyRanges: ReadyRanges) {
@@ -129,9 +129,9 @@ export class KeyTurns {
         'select (priority, seq) = (?, ?) from rdq_held where epoch = ? and key = ? order by priority, seq limit 1',
       )
       .pluck()
-    this.#moreOfNext = db
+    this.#extrasOfNext = db
       .prepare(`
-      select j.more from rdq_held r join rdq_job j on j.seq = r.seq
+      select j.extras from rdq_held r join rdq_job j on j.seq = r.seq
       where r.epoch = ? and r.key = ? order by r.priority, r.seq limit 1`)
       .pluck()
   }
@@ -258,8 +258,8 @@ export class KeyTurns {
   }
   /** Why the next job of the key may not start, as far as its jobs are sorted. */
   refusalOfNext(queue: QueueRow, state: KeyState, now: number): Refusal | undefined {
-    const more = this.#moreOfNext.get(queue.epoch, state.row.key) as string | null | undefined
-    return this.refusal(state, more ? extrasOf({ more }).cost : undefined, now)
+    const extras = this.#extrasOfNext.get(queue.epoch, state.row.key) as string | null | undefined
+    return this.refusal(state, extras ? extrasOf({ extras }).cost : undefined, now)
   }
   /** The key that is checked again first: when, and what holds it up, if something still does. */
   firstBlocked(

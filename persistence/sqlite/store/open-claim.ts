@@ -23,14 +23,14 @@ export class OpenClaim extends ClaimReply<RowClaimFacts> {
   /** Adds a job that starts to the reply. */
   add(row: Omit<Row, 'isJson'>, start: Start): void {
     const grant = this.facts.isRated ? grantOfCharges(start.key, start) : 0
-    this.take(row as typeof row & { readonly id: string }, start, this.#moreOf(row, start.alone), grant)
+    this.take(row as typeof row & { readonly id: string }, start, this.#extrasOf(row, start.alone), grant)
   }
   /** The data that few jobs have. */
-  #moreOf(row: Omit<Row, 'isJson'>, alone: boolean): JobRowExtras | undefined {
-    const { seq, key, more, fingerprint, crashes, flags } = row
+  #extrasOf(row: Omit<Row, 'isJson'>, alone: boolean): JobRowExtras | undefined {
+    const { seq, key, extras, fingerprint, crashes, flags } = row
     const ran = (flags & hasLastRun) !== 0
     const launchUnreported = (flags & launchUnknown) !== 0
-    const isPlain = key === null && more === null && fingerprint === null && crashes === 0
+    const isPlain = key === null && extras === null && fingerprint === null && crashes === 0
     if (isPlain && !ran && !launchUnreported) return undefined
     const facts: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } = { ...extrasOf(row) }
     if (key !== null) facts.key = key

@@ -59,7 +59,7 @@ export class Puts implements PutStore<QueueRow> {
     return queue.count()
   }
   addJobs(queue: QueueRow, request: PutJobs, existed: Existed): number {
-    const more = new Map(request.more)
+    const extrasAt = new Map(request.extras)
     const { queues, jobRows, locations, fileClock, generatedIds, readyRanges, keyTurns } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request
     const now = fileClock.toFile(request.now)
@@ -85,15 +85,15 @@ export class Puts implements PutStore<QueueRow> {
       unrecorded = to + 1
     }
     // The jobs are plain up to the first one with extras.
-    const firstMore = existed.size > 0 ? 0 : (request.more[0]?.[0] ?? ids.length)
-    const many = jobRows.putMany(queue, first, request, 0, firstMore)
+    const firstWithExtras = existed.size > 0 ? 0 : (request.extras[0]?.[0] ?? ids.length)
+    const many = jobRows.putMany(queue, first, request, 0, firstWithExtras)
     seq += many
     for (let index = many; index < ids.length; index++) {
       if (existed.size > 0 && existed.has(index)) {
         record(index)
         continue
       }
-      const extra = more.size > 0 ? more.get(index) : undefined
+      const extra = extrasAt.size > 0 ? extrasAt.get(index) : undefined
       const priority = priorities === undefined ? 0 : (priorities[index] as number)
       const head = { seq, id: ids[index] as string, payload: payloads[index] as string, priority }
       if (extra?.fingerprint !== undefined) record(index)
@@ -132,14 +132,14 @@ export class Puts implements PutStore<QueueRow> {
   }
 }
 
-function bodyOf(extra: JobRowExtras | undefined): Pick<JobBody, 'key' | 'fingerprint' | 'more'> {
+function bodyOf(extra: JobRowExtras | undefined): Pick<JobBody, 'key' | 'fingerprint' | 'extras'> {
   if (extra === undefined) return none
   const { key, fingerprint, cost, retry, timeoutMs } = extra
   const plain = cost === undefined && retry === undefined && timeoutMs === undefined
   return {
     key: key ?? null,
     fingerprint: fingerprint ?? null,
-    more: plain ? null : JSON.stringify({ cost, retry, timeoutMs }),
+    extras: plain ? null : JSON.stringify({ cost, retry, timeoutMs }),
   }
 }
-const none = Object.freeze({ key: null, fingerprint: null, more: null })
+const none = Object.freeze({ key: null, fingerprint: null, extras: null })

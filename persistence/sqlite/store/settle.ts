@@ -107,14 +107,14 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   /** Settles all, in order. Plain endings take one statement for those of jobs in succession. */
   settle(queue: QueueRow, settled: ExchangeRequest['settled'], now: number, notices: RunNotices): void {
     const { seqs, fences, kinds, startedAt, stoppedAt } = settled
-    const more = new Map(settled.more)
+    const extrasAt = new Map(settled.extras)
     const dropsFinished = !(queue.keep.finishedMs > 0)
     const plain: (readonly [seq: number, fence: number])[] = []
     for (let index = 0; index < seqs.length; index++) {
       const kind = kinds === undefined ? 'finished' : (kinds[index] as SettleKind)
       const seq = seqs[index] as number
       const fence = fences[index] as number
-      const extras = more.size > 0 ? more.get(index) : undefined
+      const extras = extrasAt.size > 0 ? extrasAt.get(index) : undefined
       if (dropsFinished && extras === undefined && kind === 'finished') {
         plain.push([seq, fence])
         continue

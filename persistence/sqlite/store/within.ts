@@ -44,7 +44,7 @@ export interface TransactionContext {
 export interface PutWithin extends TransactionContext {
   readonly id: string
   readonly priority: number
-  readonly more: JobRowExtras | undefined
+  readonly extras: JobRowExtras | undefined
 }
 
 interface Parts {
@@ -67,7 +67,7 @@ const known = new WeakMap<SqliteDatabase, Parts>()
 
 /** Puts a job. Returns its id, even if it was put before with the same payload. */
 export function putWithin(db: SqliteDatabase, queueName: string, payload: string, options: PutWithin): string {
-  const { id, priority, more, now, wall } = options
+  const { id, priority, extras, now, wall } = options
   const { queues, puts } = partsOf(db, 'put', options)
   try {
     // A name without a worker so far: the first worker sets its own retention.
@@ -75,7 +75,7 @@ export function putWithin(db: SqliteDatabase, queueName: string, payload: string
     put(puts, queue, {
       ...{ kind: 'put', queue: queue.queueId, now, wall, size: queue.size },
       ...{ ids: [id], payloads: [payload], priorities: [priority], queuedAt: [wall] },
-      more: more ? [[0, more]] : [],
+      extras: extras ? [[0, extras]] : [],
     })
     queues.save({ now, wall })
   } finally {

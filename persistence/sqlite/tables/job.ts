@@ -20,12 +20,12 @@ export interface JobBody {
   readonly queuedAt: number
   readonly key: string | null
   readonly fingerprint: string | null
-  readonly more: string | null
+  readonly extras: string | null
 }
 type BodyRow = readonly [number, string, string, number, number, string | null, string | null, string | null]
 export type JobBodyExtras = Pick<JobRowExtras, 'cost' | 'retry' | 'timeoutMs'>
 
-const columns = 'seq, id, payload, priority, queued_wall, key, fingerprint, more'
+const columns = 'seq, id, payload, priority, queued_wall, key, fingerprint, extras'
 /** How many plain jobs one statement inserts. With one row a statement a job costs a third more. */
 const maxRowsInsertedAtOnce = 32
 
@@ -67,8 +67,8 @@ export class JobRows {
   }
   put({ queueId }: QueueRow, bodies: readonly JobBody[]): void {
     const values: SqliteValue[] = []
-    for (const { seq, id, payload, priority, queuedAt, key, fingerprint, more } of bodies) {
-      values.push(queueId, seq, id, payload, priority, queuedAt, key, fingerprint, more)
+    for (const { seq, id, payload, priority, queuedAt, key, fingerprint, extras } of bodies) {
+      values.push(queueId, seq, id, payload, priority, queuedAt, key, fingerprint, extras)
     }
     this.#insert.run(values)
   }
@@ -113,8 +113,8 @@ export class JobRows {
   #read(statement: SqliteStatement, queue: QueueRow, target: RowRef): JobBody | undefined {
     const row = statement.get(target, queue.queueId) as BodyRow | undefined
     if (!row) return undefined
-    const [seq, id, payload, priority, queuedAt, key, fingerprint, more] = row
-    return { seq, id, payload, priority, queuedAt, key, fingerprint, more }
+    const [seq, id, payload, priority, queuedAt, key, fingerprint, extras] = row
+    return { seq, id, payload, priority, queuedAt, key, fingerprint, extras }
   }
   find(queue: QueueRow, target: RowRef): { readonly body: JobBody; readonly found: LocatedJob } | undefined {
     const body = this.body(queue, target)
@@ -131,22 +131,22 @@ export class JobRows {
     const [startedAt, stoppedAt, error, checkpoint] =
       (flags & hasLastRun) === 0 ? [null, null, null, null] : this.lastRunOf(body.seq)
     const shownError = as.error ?? ending?.error ?? error
-    const more: Mutable<JobRowExtras> = { ...extrasOf(body) }
-    if (body.key !== null) more.key = body.key
-    if (body.fingerprint !== null) more.fingerprint = body.fingerprint
+    const extras: Mutable<JobRowExtras> = { ...extrasOf(body) }
+    if (body.key !== null) extras.key = body.key
+    if (body.fingerprint !== null) extras.fingerprint = body.fingerprint
     if (due !== undefined && found.state === 'delayed') {
-      if (clock === dated) more.runAt = due
-      else more.dueAt = this.#fileClock.fromFile(due)
+      if (clock === dated) extras.runAt = due
+      else extras.dueAt = this.#fileClock.fromFile(due)
     }
-    if (shownError !== null) more.error = shownError
-    if (ending && ending.value !== null) more.value = ending.value
-    if (checkpoint !== null) more.checkpoint = checkpoint
+    if (shownError !== null) extras.error = shownError
+    if (ending && ending.value !== null) extras.value = ending.value
+    if (checkpoint !== null) extras.checkpoint = checkpoint
     const { seq, id, payload, priority, queuedAt } = body
     return {
       ...{ seq, id, payload, priority, state: as.state ?? found.state, attempt, fence, crashes, queuedAt },
       startedAt: ending?.startedWall ?? startedAt,
       stoppedAt: ending?.stoppedWall ?? stoppedAt,
-      more: Object.keys(more).length > 0 ? more : undefined,
+      extras: Object.keys(extras).length > 0 ? extras : undefined,
     }
   }
   /** Ends a job that has left its table. Returns it as it ended, because it may be forgotten at once. */
@@ -172,19 +172,19 @@ export class JobRows {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** The put options that few jobs have. If foreign code wrote something that is not JSON, the job has none. */
-export function extrasOf(body: Pick<JobBody, 'more'>): JobBodyExtras {
-  if (body.more === null) return {}
+export function extrasOf(body: Pick<JobBody, 'extras'>): JobBodyExtras {
+  if (body.extras === null) return {}
   try {
-    const more: unknown = JSON.parse(body.more)
-    return typeof more === 'object' && more !== null ? more : {}
+    const extras: unknown = JSON.parse(body.extras)
+    return typeof extras === 'object' && extras !== null ? extras : {}
   } catch {
     return {}
   }
 }
 
 /** Why the payload or the options cannot be read; undefined if they can. */
-export function unreadable(id: string, payload: string, more: string | null): UnreadableError | undefined {
-  for (const text of [payload, more]) {
+export function unreadable(id: string, payload: string, extras: string | null): UnreadableError | undefined {
+  for (const text of [payload, extras]) {
     try {
       if (text !== null) JSON.parse(text)
     } catch (error) {

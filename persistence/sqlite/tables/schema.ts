@@ -99,7 +99,7 @@ create table rdq_job (
   payload text not null,
   key text,
   fingerprint text,
-  more text
+  extras text
 ) strict;
 create unique index rdq_job_given on rdq_job (queue, id) where fingerprint is not null;
 create index rdq_job_key on rdq_job (queue, key, seq) where key is not null;

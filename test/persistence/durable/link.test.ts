@@ -67,7 +67,7 @@ const put: PutRequest = {
     wall: 0,
     size: Infinity,
     priorities: undefined,
-    more: [],
+    extras: [],
   },
   ...{ ids: ['a'], payloads: ['1'], queuedAt: [0] },
 }

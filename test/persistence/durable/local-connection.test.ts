@@ -74,7 +74,7 @@ const putOf = (id: string): PutRequest => ({
     wall: 0,
     size: Infinity,
     priorities: undefined,
-    more: [],
+    extras: [],
   },
   ...{ ids: [id], payloads: ['1'], queuedAt: [0] },
 })

@@ -34,11 +34,11 @@ const seqs = (records: readonly JobRecord[]): number[] => records.map(({ seq }) 
 
 test('remote endings: a clear has cancelled the jobs whose rows say so, and none that is gone', async t => {
   const rows = {
-    1: { state: 'cancelled', more: { error: clearedText } },
+    1: { state: 'cancelled', extras: { error: clearedText } },
     2: { state: 'underway' },
     // It was cancelled before, by its id.
-    3: { state: 'cancelled', more: { error: '"enough"' } },
-    5: { state: 'cancelled', more: { error: clearedText } },
+    3: { state: 'cancelled', extras: { error: '"enough"' } },
+    5: { state: 'cancelled', extras: { error: clearedText } },
   } as const
 
   t.deepEqual(seqs(await scene(rows, 5).elsewhere.cleared()), [1, 5])

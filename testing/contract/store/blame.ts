@@ -11,7 +11,7 @@ const test = testsInto(blame)
 const first = 1
 
 const cautionsOf = async (process: StoreClient, room = 100): Promise<unknown[]> =>
-  (await process.exchange({ room })).claimed.more.map(([, { caution }]) => caution)
+  (await process.exchange({ room })).claimed.extras.map(([, { caution }]) => caution)
 const pendingIn = async (process: StoreClient): Promise<unknown[]> =>
   (await process.list({ state: 'pending' })).map(({ payload }) => JSON.parse(payload))
 const finish = async (process: StoreClient, settled: readonly Ending[], room = 0) =>
@@ -45,7 +45,7 @@ test("afterCrash 'fail': a run that was not reported had not begun, and goes bac
   await p.recover(dying)
 
   t.deepEqual((await p.exchange()).counts, { ...zero, pending: 1, failed: 1 })
-  t.like(errorFromJson((await p.list({ state: 'failed' }))[0]?.more?.error ?? ''), { code: 'POISON', crashes: 1 })
+  t.like(errorFromJson((await p.list({ state: 'failed' }))[0]?.extras?.error ?? ''), { code: 'POISON', crashes: 1 })
 })
 
 test('a suspect that is retried by hand is no suspect any more', async (t, subject) => {

@@ -9,13 +9,13 @@ const test = testsInto(commands)
 test('delay: by the steady clock, and runAt by the wall, which may jump', async (t, subject) => {
   const p = await oneWorker(subject)
   const { counts, first } = await p.put([
-    { payload: 'a', more: { dueAt: 100 } },
-    { payload: 'b', more: { runAt: wall + 100 } },
-    { payload: 'past', more: { runAt: wall } },
+    { payload: 'a', extras: { dueAt: 100 } },
+    { payload: 'b', extras: { runAt: wall + 100 } },
+    { payload: 'past', extras: { runAt: wall } },
   ])
   t.deepEqual(counts, { ...zero, pending: 1, delayed: 2 })
-  t.like(await p.find(first), { state: 'delayed', more: { dueAt: 100 } })
-  t.like(await p.find(first + 1), { state: 'delayed', more: { runAt: wall + 100 } })
+  t.like(await p.find(first), { state: 'delayed', extras: { dueAt: 100 } })
+  t.like(await p.find(first + 1), { state: 'delayed', extras: { runAt: wall + 100 } })
   t.is((await p.exchange()).nextLookAt, 100)
 
   t.deepEqual(await p.claimed(), ['past'])
@@ -25,7 +25,7 @@ test('delay: by the steady clock, and runAt by the wall, which may jump', async 
 
 test('delay: if very many jobs come due at once, an exchange may release a part of them, and says to look again at once', async (t, subject) => {
   const p = await oneWorker(subject)
-  await p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), more: { dueAt: 10 } })))
+  await p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), extras: { dueAt: 10 } })))
 
   p.pass(10)
   let exchange = await p.exchange()
@@ -38,7 +38,7 @@ test('delay: another process of the same boot has the same clock', async (t, sub
   const db = await Workers.of(subject)
   const [a, b] = [await db.open(), await db.open()]
   await a.attach()
-  await a.put([{ payload: 'a', more: { dueAt: 100 } }])
+  await a.put([{ payload: 'a', extras: { dueAt: 100 } }])
   b.wall += 1_000_000
   await b.attach()
 
@@ -47,12 +47,12 @@ test('delay: another process of the same boot has the same clock', async (t, sub
 
 test('cancel, retry, reprioritize and remove change jobs that wait or have ended, and counts are conserved', async (t, subject) => {
   const p = await oneWorker(subject)
-  const { first: a } = await p.put(['a', 'b', 'c', { payload: 'd', more: { dueAt: 9 } }])
+  const { first: a } = await p.put(['a', 'b', 'c', { payload: 'd', extras: { dueAt: 9 } }])
   const [b, c, d] = [a + 1, a + 2, a + 3]
 
   const cancelled = await p.command({ kind: 'cancel', target: a, reason: '"no"' })
   t.like(cancelled, { unchangedBecause: undefined, count: 1, counts: { pending: 2, cancelled: 1 } })
-  t.like(cancelled.changed[0], { seq: a, state: 'cancelled', more: { error: '"no"' } })
+  t.like(cancelled.changed[0], { seq: a, state: 'cancelled', extras: { error: '"no"' } })
   t.is((await p.command({ kind: 'cancel', target: a, reason: undefined })).count, 0)
   t.is((await p.command({ kind: 'cancel', target: 'none', reason: undefined })).found, undefined)
 
@@ -81,7 +81,7 @@ test('retry: changes nothing while a body of the job goes on, until that has end
   await p.put(['a', 'b'])
   const jobs = (await p.claim()) as [Ending, Ending]
   await p.exchange({
-    settled: jobs.map(job => ({ ...job, kind: 'cancelled' as const, more: { bodyContinues: true } })),
+    settled: jobs.map(job => ({ ...job, kind: 'cancelled' as const, extras: { bodyContinues: true } })),
   })
   const [a, b] = jobs.map(({ seq }) => seq) as [number, number]
   const retry = async (target: number) => await web.command({ kind: 'retry', target })
@@ -101,15 +101,15 @@ test('retry: attempts count from 1 again, the fence goes on, and the checkpoint 
   const [job] = (await p.claim()) as [Ending]
   await p.exchange({
     checkpoints: [{ ...job, value: '"half"' }],
-    settled: [{ ...job, kind: 'failed', more: { error: '"e"' } }],
+    settled: [{ ...job, kind: 'failed', extras: { error: '"e"' } }],
   })
 
   const { found } = await p.command({ kind: 'retry', target: job.seq })
 
-  t.like(found, { state: 'pending', attempt: 0, more: { checkpoint: '"half"' } })
+  t.like(found, { state: 'pending', attempt: 0, extras: { checkpoint: '"half"' } })
   const { claimed } = await p.exchange({ room: 1 })
   t.deepEqual([claimed.attempts, claimed.fences], [[1], [2]])
-  t.deepEqual(claimed.more, [[0, { checkpoint: '"half"' }]])
+  t.deepEqual(claimed.extras, [[0, { checkpoint: '"half"' }]])
 })
 
 test('cancel: of a job that runs in another process is requested of that process, once', async (t, subject) => {
@@ -137,7 +137,7 @@ test('cancel: a run with a cancel request that goes back ends as cancelled, and 
   const { endedUnrun, counts } = await p.exchange({ settled: [{ ...a, kind: 'snooze' }, b] })
 
   t.deepEqual(
-    endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
+    endedUnrun.map(row => [row.seq, row.state, row.extras?.error]),
     [[a.seq, 'cancelled', '"no"']],
   )
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
@@ -162,7 +162,7 @@ test('cancel: a job that goes back before its process got the request is cancell
   const { endedUnrun, notices, counts } = await p.exchange({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
   t.deepEqual(
-    endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
+    endedUnrun.map(row => [row.seq, row.state, row.extras?.error]),
     [[a.seq, 'cancelled', '"no"']],
   )
   t.is(notices, undefined)
@@ -187,13 +187,13 @@ test('clear: waiting jobs are cancelled and listed in the order of start, and ru
   const p = await oneWorker(subject)
   await p.put([{ payload: 'u', priority: -2 }])
   const [u] = (await p.claim()) as [Ending]
-  await p.put(['a', { payload: 'b', more: { dueAt: 9 } }, { payload: 'c', priority: -1 }])
+  await p.put(['a', { payload: 'b', extras: { dueAt: 9 } }, { payload: 'c', priority: -1 }])
 
   const { changed, count, counts } = await p.command({ kind: 'clear', reason: '"c"' })
 
   t.deepEqual([namesOf(changed), count], [['c', 'a', 'b'], 3])
   t.deepEqual(counts, { ...zero, underway: 1, cancelled: 3 })
-  t.true(changed.every(row => row.state === 'cancelled' && row.more?.error === '"c"'))
+  t.true(changed.every(row => row.state === 'cancelled' && row.extras?.error === '"c"'))
   t.deepEqual(namesOf(await p.list({ state: 'cancelled' })), ['c', 'b', 'a'])
   // Jobs that were underway at the clear may go back.
   await p.exchange({ settled: [{ ...u, kind: 'interrupted' }] })
@@ -204,14 +204,14 @@ test('clear: waiting jobs are cancelled and listed in the order of start, and ru
 test('clear: very many jobs are cancelled at once, and may be counted without being listed', async (t, subject) => {
   const p = await oneWorker(subject)
   const { first } = await p.put(Array.from({ length: 1_200 }, (_, i) => String(i)))
-  await p.put(Array.from({ length: 10 }, () => ({ payload: 'late', more: { dueAt: 5 } })))
+  await p.put(Array.from({ length: 10 }, () => ({ payload: 'late', extras: { dueAt: 5 } })))
 
   const { changed, count, counts } = await p.command({ kind: 'clear', reason: '"c"' })
 
   t.true(changed.length === 0 || changed.length === 1_210)
   t.is(count, 1_210)
   t.deepEqual(counts, { ...zero, cancelled: 1_210 })
-  t.like(await p.find(first + 700), { state: 'cancelled', more: { error: '"c"' } })
+  t.like(await p.find(first + 700), { state: 'cancelled', extras: { error: '"c"' } })
   // They can be retried and removed, and not cancelled again.
   t.is((await p.command({ kind: 'retry', target: first + 1_100 })).counts.pending, 1)
   t.is((await p.command({ kind: 'remove', target: first + 1_101 })).count, 1)
@@ -242,10 +242,10 @@ test('clear: cleared jobs are kept for their time from then on', async (t, subje
 
 test('throttled: a held key delays its own jobs alone, until the hold is over', async (t, subject) => {
   const p = await oneWorker(subject)
-  const k = (payload: string) => ({ payload, more: { key: 'k' } })
+  const k = (payload: string) => ({ payload, extras: { key: 'k' } })
   await p.put([k('a'), k('b'), 'c', k('d')])
   const [a] = (await p.claim(1)) as [Ending]
-  const hold = { kind: 'throttled', more: { waitMs: 50, heldKey: 'k' } } as const
+  const hold = { kind: 'throttled', extras: { waitMs: 50, heldKey: 'k' } } as const
 
   await p.exchange({ settled: [{ ...a, ...hold }] })
 
@@ -269,10 +269,10 @@ test('throttled: the hold of a key applies in every process and after a restart,
   const db = await Workers.of(subject)
   const [a, b] = [await db.open(), await db.open()]
   for (const p of [a, b]) await p.attach()
-  await a.put([{ payload: 'a', more: { key: 'k' } }])
+  await a.put([{ payload: 'a', extras: { key: 'k' } }])
   for (const waitMs of [100, 50]) {
     const [job] = (await a.claim()) as [Ending]
-    if (job) await a.exchange({ settled: [{ ...job, kind: 'throttled', more: { waitMs, heldKey: 'k' } }] })
+    if (job) await a.exchange({ settled: [{ ...job, kind: 'throttled', extras: { waitMs, heldKey: 'k' } }] })
   }
   await a.die()
 
@@ -287,8 +287,8 @@ test('explain: gives the position, what delays a job, and until when', async (t,
   const { first } = await p.put([
     'a',
     'b',
-    { payload: 'c', more: { dueAt: 70 } },
-    { payload: 'w', more: { runAt: wall + 80 } },
+    { payload: 'c', extras: { dueAt: 70 } },
+    { payload: 'w', extras: { runAt: wall + 80 } },
   ])
   t.like(await p.explain(first + 1), { position: 1, why: undefined, rule: undefined })
   t.like(await p.explain(first + 2), { position: undefined, why: 'delay', notBefore: 70 })

@@ -95,7 +95,7 @@ test(`afterCrash 'again': a job fails with PoisonError once its process has died
   t.deepEqual(counts, { ...zero, failed: 1 })
   const [row] = notices?.recovered ?? []
   t.like(row, { state: 'failed', crashes: 2, attempt: 1 })
-  t.like(errorFromJson(row?.more?.error ?? ''), { code: 'POISON', crashes: 2 })
+  t.like(errorFromJson(row?.extras?.error ?? ''), { code: 'POISON', crashes: 2 })
   // After a retry it may crash as often again.
   t.like((await p.command({ kind: 'retry', target: row?.seq as number })).found, { crashes: 0, state: 'pending' })
 })
@@ -230,7 +230,7 @@ test('a cancel request that the dead process never received is kept', async (t, 
   await p.recover(dead)
 
   t.deepEqual((await p.exchange()).counts, { ...zero, cancelled: 1 })
-  t.like(await p.find(row?.seq as number), { state: 'cancelled', more: { error: '"no"' } })
+  t.like(await p.find(row?.seq as number), { state: 'cancelled', extras: { error: '"no"' } })
 })
 
 test('a thousand jobs are taken over and reported, none twice', async (t, subject) => {

@@ -21,14 +21,14 @@ test('exchange: a refused request changes nothing, and its neighbours take effec
 
 test('exchange: a refused request stores nothing, for any reason of the refusal', async (t, subject) => {
   const p = await oneWorker(subject, { rate: [{ limit: 9, perMs: 1_000, unit: 'tokens', burst: undefined }] })
-  const given = { payload: 'a', id: 'given', more: { fingerprint: 'f' } }
+  const given = { payload: 'a', id: 'given', extras: { fingerprint: 'f' } }
   const { first } = await p.put([given])
   const before = [await p.list(), (await p.exchange()).counts]
 
   const answers = await p.transact(
-    p.putRequest(['b', { ...given, more: { fingerprint: 'other' } }]),
-    p.putRequest(['b', { payload: 'c', more: { cost: { tokens: 10 } } }]),
-    p.putRequest(['b', { payload: 'c', more: { cost: { toekns: 1 } } }]),
+    p.putRequest(['b', { ...given, extras: { fingerprint: 'other' } }]),
+    p.putRequest(['b', { payload: 'c', extras: { cost: { tokens: 10 } } }]),
+    p.putRequest(['b', { payload: 'c', extras: { cost: { toekns: 1 } } }]),
     p.putRequest(['b', 'c'], 2),
     p.commandRequest({ kind: 'retry', target: first }),
     p.commandRequest({ kind: 'reprioritize', target: first + 9, priority: 1 }),
@@ -141,7 +141,7 @@ test('detach: a job whose cancel was requested does not go back, and its ending 
 
   await p.pass(500).detach()
 
-  t.like(await p.find(a.seq), { state: 'cancelled', more: { error: '"no"' } })
+  t.like(await p.find(a.seq), { state: 'cancelled', extras: { error: '"no"' } })
   const { counts } = await p.attach({ keep: { ...keep, cancelledMs: 1_000 } })
   t.deepEqual(counts, { ...zero, pending: 1, cancelled: 1 })
   const { notices } = await p.exchange()

@@ -38,7 +38,7 @@ test('globalWidth: a job that goes back, is retried later or was not launched fr
   const end = async (kind: NonNullable<Ending['kind']>, waitMs = 0): Promise<unknown> => {
     const [job] = (await a.claim(1)) as [Ending]
     t.deepEqual(await b.claimed(), [])
-    await a.exchange({ settled: [{ ...job, kind, more: { waitMs } }] })
+    await a.exchange({ settled: [{ ...job, kind, extras: { waitMs } }] })
     const after = await b.exchange({ room: 9 })
     await b.exchange({ settled: endingsOf(after).map(one => ({ ...one, kind: 'notLaunched' })) })
     return after.claimed.payloads
@@ -52,13 +52,13 @@ test('globalWidth: a job that goes back, is retried later or was not launched fr
 test('globalWidth: a body that goes on keeps its slot, until it ends or its process dies', async (t, subject) => {
   const [a, b] = await two(subject, 1, 3)
   const [first] = (await a.claim(1)) as [Ending]
-  await a.exchange({ settled: [{ ...first, kind: 'cancelled', more: { bodyContinues: true } }] })
+  await a.exchange({ settled: [{ ...first, kind: 'cancelled', extras: { bodyContinues: true } }] })
   t.deepEqual(await b.claimed(), [])
   await a.exchange({ endedBodies: [first.seq] })
   const second = await b.claim(9)
   t.is(second.length, 1)
 
-  await b.exchange({ settled: second.map(one => ({ ...one, kind: 'cancelled', more: { bodyContinues: true } })) })
+  await b.exchange({ settled: second.map(one => ({ ...one, kind: 'cancelled', extras: { bodyContinues: true } })) })
   t.deepEqual(await a.claimed(), [])
   await b.die()
   await a.recover(b)
@@ -116,7 +116,7 @@ test('globalWidth: lower than what runs it interrupts nothing, and nothing start
 
 test('globalWidth: explain names it for jobs that are due', async (t, subject) => {
   const [a] = await two(subject, 1, 2)
-  const { first } = await a.put([{ payload: 'late', more: { dueAt: 9_000 } }])
+  const { first } = await a.put([{ payload: 'late', extras: { dueAt: 9_000 } }])
   await a.claim(1)
 
   t.like(await a.explain(first - 1), { why: 'globalWidth', position: 0, notBefore: a.now })

@@ -44,7 +44,7 @@ test('put: the order is that of all processes together', async (t, subject) => {
 
 test('put: an id stands for one job: within a batch, while the job is kept, and for keep.ids after that', async (t, subject) => {
   const p = await oneWorker(subject)
-  const x = { id: 'x', payload: 'a', more: { fingerprint: 'fa' } }
+  const x = { id: 'x', payload: 'a', extras: { fingerprint: 'fa' } }
   const { first, existed } = await p.put([x, x, 'b'])
   t.deepEqual(
     existed.map(([index, row]) => [index, row.seq]),
@@ -56,7 +56,7 @@ test('put: an id stands for one job: within a batch, while the job is kept, and 
 
   t.like((await p.put([x])).existed[0]?.[1], { seq: 0, id: 'x', state: 'finished' })
   t.is(await p.find('x'), undefined)
-  const other = { id: 'x', payload: 'c', more: { fingerprint: 'fc' } }
+  const other = { id: 'x', payload: 'c', extras: { fingerprint: 'fc' } }
   await t.throwsAsync(async () => await p.put(['z', other]), { code: 'ID_CONFLICT' })
   p.pass(1_000)
   t.is((await p.put([other])).existed.length, 0)
@@ -68,9 +68,12 @@ test('put: a cost that no window can hold is refused, with its whole batch', asy
     rate: [{ limit: 10, perMs: 1_000, unit: 'tokens', burst: undefined }],
   })
 
-  const error = await t.throwsAsync(async () => await p.put(['a', { payload: 'b', more: { cost: { tokens: 11 } } }]), {
-    code: 'COST',
-  })
+  const error = await t.throwsAsync(
+    async () => await p.put(['a', { payload: 'b', extras: { cost: { tokens: 11 } } }]),
+    {
+      code: 'COST',
+    },
+  )
 
   t.like(error, { fields: { unit: 'tokens', cost: 11, limit: 10 } })
   t.deepEqual((await p.exchange()).counts, zero)
@@ -122,12 +125,12 @@ test('claim: of very many jobs an exchange may hand out a part, and says to look
 
 test('claim: optional fields come with the job', async (t, subject) => {
   const p = await oneWorker(subject)
-  const more = { key: 'k', cost: { n: 2 }, retry: '{"attempts":3}', timeoutMs: 5, fingerprint: 'f' }
-  await p.put([{ payload: 'a', id: 'x', more }, 'b'])
+  const extras = { key: 'k', cost: { n: 2 }, retry: '{"attempts":3}', timeoutMs: 5, fingerprint: 'f' }
+  await p.put([{ payload: 'a', id: 'x', extras }, 'b'])
 
   const { claimed } = await p.exchange({ room: 9 })
 
-  t.deepEqual(claimed.more, [[0, more]])
+  t.deepEqual(claimed.extras, [[0, extras]])
   t.is(claimed.ids[0], 'x')
 })
 
@@ -136,9 +139,9 @@ test('claim: texts come back as they were put, whatever they contain', async (t,
   const hostile = [`'; drop table rdq_job; --`, 'a\0b', '😀 ñ 漢', 'x'.repeat(10_000), '', '{"a":1}', '?1 :a @b $c']
   for (const name of hostile) {
     await p.attach({ name })
-    const more = { key: name, fingerprint: name }
-    const { first } = await p.put([{ id: `id ${name}`, payload: name, more }])
-    t.like(await p.find(`id ${name}`), { seq: first, payload: JSON.stringify(name), more })
+    const extras = { key: name, fingerprint: name }
+    const { first } = await p.put([{ id: `id ${name}`, payload: name, extras }])
+    t.like(await p.find(`id ${name}`), { seq: first, payload: JSON.stringify(name), extras })
     t.deepEqual(await p.claimed(), [name])
   }
 })
@@ -220,16 +223,18 @@ test('settle: again and back wait from the exchange on, and again keeps what the
   await p.put(['a'])
   for (const kind of ['retry', 'snooze'] as const) {
     const [job] = (await p.claim()) as [Ending]
-    const { nextLookAt, counts } = await p.exchange({ settled: [{ ...job, kind, more: { waitMs: 50, error: '"e"' } }] })
+    const { nextLookAt, counts } = await p.exchange({
+      settled: [{ ...job, kind, extras: { waitMs: 50, error: '"e"' } }],
+    })
     t.is(nextLookAt, p.now + 50)
     t.is(counts.delayed, 1)
-    t.like(await p.find(job.seq), { state: 'delayed', more: { dueAt: p.now + 50, error: '"e"' } })
+    t.like(await p.find(job.seq), { state: 'delayed', extras: { dueAt: p.now + 50, error: '"e"' } })
     p.pass(49)
     t.deepEqual(await p.claimed(), [])
     p.pass(1)
   }
   const { claimed } = await p.exchange({ room: 1 })
-  t.deepEqual(claimed.more, [[0, { error: '"e"' }]])
+  t.deepEqual(claimed.extras, [[0, { error: '"e"' }]])
   t.deepEqual(claimed.attempts, [2])
 })
 
@@ -240,16 +245,16 @@ test('settle: an ended job is kept with its times, error and value, then forgott
 
   await p.exchange({
     settled: [
-      { ...a, more: { value: '7' } },
-      { ...b, kind: 'failed', more: { error: '"e"' } },
-      { ...c, kind: 'cancelled', more: { error: '"c"' } },
+      { ...a, extras: { value: '7' } },
+      { ...b, kind: 'failed', extras: { error: '"e"' } },
+      { ...c, kind: 'cancelled', extras: { error: '"c"' } },
     ],
   })
 
   const times = { startedAt: wall, stoppedAt: wall + 1, attempt: 1 }
-  t.like(await p.find(first), { state: 'finished', ...times, more: { value: '7' } })
-  t.like(await p.find(first + 1), { state: 'failed', ...times, more: { error: '"e"' } })
-  t.like(await p.find(first + 2), { state: 'cancelled', ...times, more: { error: '"c"' } })
+  t.like(await p.find(first), { state: 'finished', ...times, extras: { value: '7' } })
+  t.like(await p.find(first + 1), { state: 'failed', ...times, extras: { error: '"e"' } })
+  t.like(await p.find(first + 2), { state: 'cancelled', ...times, extras: { error: '"c"' } })
   await p.pass(500).exchange()
   t.is(await p.find(first), undefined)
   t.is((await p.find(first + 1))?.state, 'failed')
@@ -262,9 +267,9 @@ test('settle: a value is not stored unless results are kept', async (t, subject)
   const p = await oneWorker(subject, { keep: { ...keep, finishedMs: 500 } })
   const { first } = await p.put(['a'])
 
-  await p.exchange({ settled: [{ ...((await p.claim())[0] as Ending), more: { value: '7' } }] })
+  await p.exchange({ settled: [{ ...((await p.claim())[0] as Ending), extras: { value: '7' } }] })
 
-  t.is((await p.find(first))?.more, undefined)
+  t.is((await p.find(first))?.extras, undefined)
 })
 
 test('settle: a queue without a handler does not change the keep policy of a working one', async (t, subject) => {
@@ -289,12 +294,12 @@ test('checkpoint: a checkpoint of the current claim is there in the next run, an
   // The last checkpoint and the ending of its run may come in one exchange.
   await p.exchange({ checkpoints: [{ ...job, value: '"yes"' }], settled: [{ ...job, kind: 'retry' }] })
 
-  t.deepEqual((await p.exchange({ room: 1 })).claimed.more, [[0, { checkpoint: '"yes"' }]])
+  t.deepEqual((await p.exchange({ room: 1 })).claimed.extras, [[0, { checkpoint: '"yes"' }]])
 })
 
 test('list: waiting jobs are in the order of start, any other list has the latest first, and a cursor goes on', async (t, subject) => {
   const p = await oneWorker(subject)
-  const { first } = await p.put([{ payload: 'a', priority: 1 }, { payload: 'b', more: { key: 'k' } }, 'c'])
+  const { first } = await p.put([{ payload: 'a', priority: 1 }, { payload: 'b', extras: { key: 'k' } }, 'c'])
   t.deepEqual(namesOf(await p.list()), ['c', 'b', 'a'])
   t.deepEqual(namesOf(await p.list({ state: 'pending', limit: 2 })), ['b', 'c'])
   t.deepEqual(namesOf(await p.list({ state: 'pending', after: { priority: 0, seq: first + 2 } })), ['a'])

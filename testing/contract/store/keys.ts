@@ -15,7 +15,7 @@ const policy = (parts: Partial<KeysPolicy> = {}): KeysPolicy => ({ ...noKeys, or
 const rule = (limit: number, perMs = 1_000): RateRule => ({ limit, perMs, unit: undefined, burst: undefined })
 /** Jobs such as 'a1', whose key is their letter. */
 const keyed = (...payloads: string[]): Put[] =>
-  payloads.map(payload => ({ payload, ...(/^[a-z]/.test(payload) && { more: { key: payload[0] as string } }) }))
+  payloads.map(payload => ({ payload, ...(/^[a-z]/.test(payload) && { extras: { key: payload[0] as string } }) }))
 const two = async (
   subject: StoreSubject,
   declared: Partial<KeysPolicy>,
@@ -56,7 +56,7 @@ test('keys: a job that goes back, is retried later or is handed over frees its p
   const end = async (kind: NonNullable<Ending['kind']>, waitMs = 0): Promise<unknown[]> => {
     const [job] = (await a.claim(1)) as [Ending]
     t.deepEqual(await b.claimed(), [])
-    await a.exchange({ settled: [{ ...job, kind, more: { waitMs } }] })
+    await a.exchange({ settled: [{ ...job, kind, extras: { waitMs } }] })
     const after = await b.exchange({ room: 9 })
     await b.exchange({ settled: endingsOf(after).map(one => ({ ...one, kind: 'notLaunched' })) })
     return payloadsOf(after)
@@ -71,13 +71,13 @@ test('keys: a body that goes on keeps the place of its key, until it ends or its
   const [a, b, db] = await two(subject, { width: 1 })
   await a.put(keyed('a1', 'a2', 'a3'))
   const [first] = (await a.claim(1)) as [Ending]
-  await a.exchange({ settled: [{ ...first, kind: 'cancelled', more: { bodyContinues: true } }] })
+  await a.exchange({ settled: [{ ...first, kind: 'cancelled', extras: { bodyContinues: true } }] })
   t.deepEqual(await b.claimed(), [])
   await a.exchange({ endedBodies: [first.seq] })
   const second = (await b.claim(9)) as Ending[]
   t.is(second.length, 1)
 
-  await b.exchange({ settled: second.map(one => ({ ...one, kind: 'cancelled', more: { bodyContinues: true } })) })
+  await b.exchange({ settled: second.map(one => ({ ...one, kind: 'cancelled', extras: { bodyContinues: true } })) })
   t.deepEqual(await a.claimed(), [])
   await b.die()
   await a.recover(b)
@@ -124,7 +124,7 @@ test('keys: a start whose job was not launched counts nowhere', async (t, subjec
   const [grant] = first.grants ?? []
 
   await a.exchange({
-    settled: endingsOf(first).map(one => ({ ...one, kind: 'notLaunched', more: { grant: grant ?? 0 } })),
+    settled: endingsOf(first).map(one => ({ ...one, kind: 'notLaunched', extras: { grant: grant ?? 0 } })),
   })
 
   t.deepEqual(await b.claimed(), ['a1'])
@@ -135,7 +135,7 @@ test('keys: a corrected cost counts in the window of its key, in every process a
   const [a, b, db] = await two(subject, { rate: [tokens] })
   const job = (payload: string, cost: number): Put => ({
     payload,
-    more: { key: payload[0] as string, cost: { tokens: cost } },
+    extras: { key: payload[0] as string, cost: { tokens: cost } },
   })
   await a.put([job('a1', 9), job('a2', 9), job('a3', 9), job('b1', 10)])
   const { grants = [] } = await a.exchange({ room: 1 })
@@ -270,7 +270,7 @@ test('keys: keys that are declared while jobs wait and run hold for them too', a
 test('keys: the jobs of one key are cleared, and only those', async (t, subject) => {
   const [a] = await two(subject, {})
   await a.put(keyed('a1', 'b1', 'a2', '1'))
-  await a.put([{ payload: 'a3', more: { key: 'a', dueAt: 9_000 } }])
+  await a.put([{ payload: 'a3', extras: { key: 'a', dueAt: 9_000 } }])
   await a.claim(1)
 
   const { count } = await a.command({ kind: 'clear', reason: undefined, key: 'a' })
@@ -295,7 +295,7 @@ test('keys: a suspect does not start beside a job that took the last place of it
   const p = await db.attach({ keys: policy({ width: 1 }) })
   await p.put(keyed('a1'))
   await db.crash(p)
-  await p.put([{ payload: 'a0', priority: -1, more: { key: 'a' } }])
+  await p.put([{ payload: 'a0', priority: -1, extras: { key: 'a' } }])
 
   const both = await p.exchange({ room: 2 })
   t.deepEqual(payloadsOf(both), ['a0'])

@@ -52,7 +52,7 @@ test('named rules: Throttled with a rule holds it for all processes, over a rest
   const [a, b] = [await opened(db, 'a', [rule(9)]), await opened(db, 'b', [rule(9)])]
   await a.put(jobs(2))
   await b.put(jobs(2))
-  const holding = (waitMs: number) => ({ kind: 'throttled' as const, more: { waitMs, heldRule: 'gateway' } })
+  const holding = (waitMs: number) => ({ kind: 'throttled' as const, extras: { waitMs, heldRule: 'gateway' } })
   const [one, two] = endingsOf(await a.exchange({ room: 2 }))
   await a.exchange({ settled: [{ ...(one as Ending), ...holding(500) }] })
   await a.exchange({ settled: [{ ...(two as Ending), ...holding(100) }] })
@@ -265,7 +265,7 @@ test('named rules: a cost counts in every queue, its correction too, and one abo
   const db = await Workers.of(subject)
   const tokens: readonly RateRule[] = [{ ...rule(10), unit: 'tokens' }]
   const [a, b] = [await opened(db, 'a', tokens), await opened(db, 'b', tokens)]
-  const cost = (tokens: number) => ({ more: { cost: { tokens } } })
+  const cost = (tokens: number) => ({ extras: { cost: { tokens } } })
   await a.put([cost(5)])
   await b.put([cost(5), cost(5)])
   const { grants } = await a.exchange({ room: 1 })

@@ -179,15 +179,15 @@ test('rate: a job that a lowered limit makes impossible fails instead of being c
   const tokens = (limit: number) => [rule(limit, 1_000, { unit: 'tokens' })]
   const a = await opened(db, tokens(10))
   await a.put([
-    { payload: 'a', more: { cost: { tokens: 5 } } },
-    { payload: 'b', more: { cost: { tokens: 1 } } },
+    { payload: 'a', extras: { cost: { tokens: 5 } } },
+    { payload: 'b', extras: { cost: { tokens: 1 } } },
   ])
   await a.command({ kind: 'rate', rules: tokens(4) })
 
   const { endedUnrun, claimed, counts } = await a.exchange({ room: 9 })
 
   t.like(endedUnrun[0], { payload: '"a"', state: 'failed' })
-  t.like(errorFromJson(endedUnrun[0]?.more?.error ?? ''), { code: 'COST', unit: 'tokens', cost: 5, limit: 4 })
+  t.like(errorFromJson(endedUnrun[0]?.extras?.error ?? ''), { code: 'COST', unit: 'tokens', cost: 5, limit: 4 })
   t.deepEqual(claimed.payloads, ['"b"'])
   t.is(counts.failed, 1)
 })
@@ -195,7 +195,7 @@ test('rate: a job that a lowered limit makes impossible fails instead of being c
 test('rate: a cost that is corrected counts in every process', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await opened(db, [rule(10, 1_000, { unit: 'tokens' })]), await opened(db, undefined)]
-  const cost = (tokens: number) => ({ more: { cost: { tokens } } })
+  const cost = (tokens: number) => ({ extras: { cost: { tokens } } })
   await a.put([cost(5), cost(5), cost(5)])
   const { grants } = await a.exchange({ room: 1 })
   const grant = grants?.[0] as number
@@ -210,7 +210,7 @@ test('rate: a cost that is corrected counts in every process', async (t, subject
 test('rate: a corrected cost counts after a restart, each unit by itself, and a repeated exchange corrects it once', async (t, subject) => {
   const db = await Workers.of(subject)
   const a = await opened(db, [rule(10, 1_000, { unit: 'tokens' }), rule(5, 1_000, { unit: 'images' })])
-  const cost = (tokens: number, images: number) => ({ more: { cost: { tokens, images } } })
+  const cost = (tokens: number, images: number) => ({ extras: { cost: { tokens, images } } })
   await a.put([cost(9, 1), cost(9, 1), cost(1, 4), cost(1, 1)])
   const { grants } = await a.exchange({ room: 1 })
   const grant = grants?.[0] as number
@@ -243,7 +243,7 @@ test('rate: a jitter that is learned is one for all processes, and a restart kee
   const launched = (second.grants ?? []).flatMap(grant => [grant as number, 1_000])
 
   // The launch and the refusal are reported together.
-  const reply = await a.exchange({ launched, settled: [{ seq, fence, kind: 'throttled', more: { waitMs: 0 } }] })
+  const reply = await a.exchange({ launched, settled: [{ seq, fence, kind: 'throttled', extras: { waitMs: 0 } }] })
 
   t.like(reply.rules, { 0: { jitterMs: 10, jitter: 'learn' }, length: 1 })
   const b = await opened(db, undefined)
@@ -265,7 +265,7 @@ test('throttled: the hold of a queue applies in every process and after a restar
   const [job] = await a.claim(1)
 
   await a.exchange({
-    settled: [{ ...(job as { seq: number; fence: number }), kind: 'throttled', more: { waitMs: 50 } }],
+    settled: [{ ...(job as { seq: number; fence: number }), kind: 'throttled', extras: { waitMs: 50 } }],
   })
 
   const { nextLookAt, limited, nextLookExact } = await b.exchange({ room: 9 })

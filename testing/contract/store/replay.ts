@@ -63,9 +63,9 @@ test('replay: a repeated exchange reports the same jobs that ended unrun, and ho
     afterCrash: 'fail',
     rate: [{ limit: 1, perMs: 1_000, unit: 'n', burst: undefined }],
   })
-  await other.put([{ payload: 'a', more: { cost: { n: 1 } } }])
+  await other.put([{ payload: 'a', extras: { cost: { n: 1 } } }])
   const [a] = (await other.launch()) as [Ending]
-  const never = (await p.put([{ payload: 'b', more: { cost: { n: 1 } } }])).first
+  const never = (await p.put([{ payload: 'b', extras: { cost: { n: 1 } } }])).first
   await p.command({ kind: 'rate', rules: [{ limit: 0, perMs: 1_000, unit: 'n', burst: undefined }] })
   await other.die()
   await p.recover(other)
@@ -96,7 +96,7 @@ test('replay: each of several exchanges in flight is answered with notices of it
 
 test('replay: the reply to a committed put can be requested by its number, though its jobs are gone, and by a worker that restarts', async (t, subject) => {
   const { p, db } = await two(subject)
-  const given = { id: 'x', payload: 'x', more: { fingerprint: 'f' } }
+  const given = { id: 'x', payload: 'x', extras: { fingerprint: 'f' } }
   await p.put([given])
   const request = p.putRequest(['a', given, 'b'])
   const { first, existed } = (await p.ask(request)) as PutReply

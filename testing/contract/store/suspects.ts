@@ -120,7 +120,7 @@ test('with crashLimit Infinity a job that kills its process each time lets other
   p.pass(1)
   const exchange = await p.exchange({ room: 1 })
   t.deepEqual(payloadsOf(exchange), ['poison'])
-  t.like(exchange.claimed.more[0]?.[1], { crashes: 6, caution: first })
+  t.like(exchange.claimed.extras[0]?.[1], { crashes: 6, caution: first })
 })
 
 test('a job that kills its process need not let others go first where slots are free', async (t, subject) => {
@@ -145,7 +145,7 @@ test('a suspect with one crash left runs alone: no job of any queue starts until
 
   const lone = await (await as(p, 'q')).exchange({ room: 9 })
   t.deepEqual(payloadsOf(lone), ['a'])
-  t.is(lone.claimed.more[0]?.[1].caution, alone)
+  t.is(lone.claimed.extras[0]?.[1].caution, alone)
   t.deepEqual([await p.claimed(), await (await as(p, 'r')).claimed()], [[], []])
   t.is((await (await as(p, 'q')).explain(b))?.why, 'suspect')
 
@@ -247,7 +247,7 @@ test('while a body goes on after its job has ended or its queue has stopped, not
   await (await as(p, 'q')).put(['a', 'b'])
   await db.crash(p, limit, 1)
   p.pass(patienceMs)
-  await finish(await as(p, 'r'), [{ ...x, kind: 'cancelled', more: { bodyContinues: true } }])
+  await finish(await as(p, 'r'), [{ ...x, kind: 'cancelled', extras: { bodyContinues: true } }])
 
   const beside = await (await as(p, 'q')).exchange({ room: 9 })
   t.deepEqual(payloadsOf(beside), ['b'])
@@ -266,7 +266,7 @@ test('a job that must run alone starts as soon as its worker is empty, even if n
     const [x] = (await p.claim()) as [Ending]
     await (await as(p, 'q')).put(['a'])
     await db.crash(p, limit)
-    if (how === 'closes') await finish(await as(p, 'r'), [{ ...x, kind: 'cancelled', more: { bodyContinues: true } }])
+    if (how === 'closes') await finish(await as(p, 'r'), [{ ...x, kind: 'cancelled', extras: { bodyContinues: true } }])
     t.deepEqual(await (await as(p, 'q')).claimed(), [])
     await p.changed()
 
@@ -369,7 +369,7 @@ test('a job that went back because other bodies ran is not tried there again for
   await p.put(['b'])
   const [a] = (await p.claim()) as [Ending]
 
-  const next = await finish(p, [{ ...a, kind: 'notLaunched', more: { notAlone: true } }], 9)
+  const next = await finish(p, [{ ...a, kind: 'notLaunched', extras: { notAlone: true } }], 9)
 
   t.deepEqual(payloadsOf(next), ['b'])
   t.is(next.nextLookAt, p.now + 10_000)
@@ -382,12 +382,12 @@ test('a job that went back because other bodies ran is not tried there again for
 test('a suspect that goes back with a delay, or whose key is held, is still a suspect when it is due', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await worker(db)
-  await p.put([{ payload: 'a' }, { payload: 'b', more: { key: 'k' } }, { payload: 'c' }])
+  await p.put([{ payload: 'a' }, { payload: 'b', extras: { key: 'k' } }, { payload: 'c' }])
   await db.crash(p)
   const [a] = (await p.claim()) as [Ending]
-  await finish(p, [{ ...a, kind: 'snooze', more: { waitMs: 100 } }])
+  await finish(p, [{ ...a, kind: 'snooze', extras: { waitMs: 100 } }])
   const [b] = (await p.claim()) as [Ending]
-  await finish(p, [{ ...b, kind: 'throttled', more: { waitMs: 200, heldKey: 'k' } }])
+  await finish(p, [{ ...b, kind: 'throttled', extras: { waitMs: 200, heldKey: 'k' } }])
 
   const [c] = (await p.claim()) as [Ending]
   t.like((await p.exchange()).counts, { pending: 1, delayed: 1, underway: 1 })

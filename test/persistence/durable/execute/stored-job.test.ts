@@ -22,12 +22,12 @@ const job = (facts: Partial<StoredJob> = {}): StoredJob => ({ ...newJob(7, put, 
 const claim = { worker: 'w', exchange: 3, grant: 0, alone: false }
 
 test('a job of a put has the columns of its index, and shows only what it has', t => {
-  const { attempt, fence, more, ...row } = rowOfJob(job())
+  const { attempt, fence, extras, ...row } = rowOfJob(job())
 
   t.like(row, { seq: 7, id: 'b', payload: '2', queuedAt: 6, priority: 0, state: 'pending' })
   t.deepEqual([attempt, fence], [0, 0])
-  t.deepEqual(more, { key: 'k' })
-  t.is(rowOfJob(newJob(1, put, 0, undefined)).more, undefined)
+  t.deepEqual(extras, { key: 'k' })
+  t.is(rowOfJob(newJob(1, put, 0, undefined)).extras, undefined)
 })
 
 test('a job waits for an instant of one clock, and no longer for one of the other', t => {

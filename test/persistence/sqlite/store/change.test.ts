@@ -14,14 +14,14 @@ const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
 
 test('delay: the wall is looked at once a minute, however far off the instant is', t => {
   const p = opened()
-  p.put([{ payload: 'a', more: { runAt: wall + 10_000_000 } }])
+  p.put([{ payload: 'a', extras: { runAt: wall + 10_000_000 } }])
 
   t.is(p.exchange().nextLookAt, 60_000)
 })
 
 test('delay: more jobs than may come due in one exchange come due in the next, which follows at once', t => {
   const p = opened()
-  p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), more: { dueAt: 10 } })))
+  p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), extras: { dueAt: 10 } })))
 
   const first = p.pass(10).exchange()
   const second = p.exchange()
@@ -40,7 +40,7 @@ test('delay: over a reboot it goes on by what the wall clock says has passed, an
     const before = new Process(path)
     before.pass(7_000_000)
     before.attach()
-    before.put([{ payload: 'a', more: { dueAt: before.now + 1_000 } }])
+    before.put([{ payload: 'a', extras: { dueAt: before.now + 1_000 } }])
     before.die()
 
     const after = new Process(path, { boot: 'another' })
@@ -63,7 +63,7 @@ test('cancel: a run with a cancel request that goes back ends as cancelled, and 
   const { endedUnrun, counts } = p.exchange({ settled: [{ ...a, kind: 'snooze' }, b] })
 
   t.deepEqual(
-    endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
+    endedUnrun.map(row => [row.seq, row.state, row.extras?.error]),
     [[a.seq, 'cancelled', '"no"']],
   )
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
@@ -79,7 +79,7 @@ test('cancel: a job that goes back before its process got the request is cancell
   const { endedUnrun, notices, counts } = p.exchange({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
   t.deepEqual(
-    endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
+    endedUnrun.map(row => [row.seq, row.state, row.extras?.error]),
     [[a.seq, 'cancelled', '"no"']],
   )
   t.is(notices, undefined)
@@ -90,13 +90,13 @@ test('cancel: a job that goes back before its process got the request is cancell
 test('clear: very many are cancelled at once and swept out little by little', t => {
   const p = opened()
   const { first } = p.put(Array.from({ length: 1_200 }, (_, i) => String(i)))
-  p.put(Array.from({ length: 10 }, () => ({ payload: 'late', more: { dueAt: 5 } })))
+  p.put(Array.from({ length: 10 }, () => ({ payload: 'late', extras: { dueAt: 5 } })))
 
   const { changed, count, counts } = p.command({ kind: 'clear', reason: '"c"' })
 
   t.deepEqual([changed.length, count], [0, 1_210])
   t.deepEqual(counts, { ...zero, cancelled: 1_210 })
-  t.like(p.find(first + 700), { state: 'cancelled', more: { error: '"c"' } })
+  t.like(p.find(first + 700), { state: 'cancelled', extras: { error: '"c"' } })
   // One that was not swept out yet can be put anew, or be removed.
   t.is(p.command({ kind: 'retry', target: first + 1_100 }).counts.pending, 1)
   t.is(p.command({ kind: 'remove', target: first + 1_101 }).count, 1)
@@ -126,10 +126,10 @@ test('clear: cleared jobs are kept for their time from then on', t => {
 
 test('throttled: a held key delays its own jobs alone, until the hold is over', t => {
   const p = opened()
-  const k = (payload: string) => ({ payload, more: { key: 'k' } })
+  const k = (payload: string) => ({ payload, extras: { key: 'k' } })
   p.put([k('a'), k('b'), 'c', k('d')])
   const [a] = p.claim(1) as [Ending]
-  const hold = { kind: 'throttled', more: { waitMs: 50, heldKey: 'k' } } as const
+  const hold = { kind: 'throttled', extras: { waitMs: 50, heldKey: 'k' } } as const
 
   p.exchange({ settled: [{ ...a, ...hold }] })
 
@@ -151,11 +151,11 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
 
 test('throttled: thousands of jobs of a held key are let go a bounded number at a time', t => {
   const p = opened()
-  p.put(Array.from({ length: 2_500 }, (_, i) => ({ payload: String(i), more: { key: 'k' } })))
+  p.put(Array.from({ length: 2_500 }, (_, i) => ({ payload: String(i), extras: { key: 'k' } })))
   p.put(['free'])
   const [job] = p.claim(1) as [Ending]
   const before = p.exchange({
-    settled: [{ ...job, kind: 'throttled', more: { waitMs: 50, heldKey: 'k' } }],
+    settled: [{ ...job, kind: 'throttled', extras: { waitMs: 50, heldKey: 'k' } }],
     room: 9,
   })
   // A claim looks at a bounded number of them, and goes on in the next exchange.

@@ -28,7 +28,7 @@ test('claim: many jobs that have nothing but a payload come in order, each as it
     claimed.seqs,
     Array.from({ length: 37 }, (_, i) => first + i),
   )
-  t.deepEqual(claimed.more, [])
+  t.deepEqual(claimed.extras, [])
   t.deepEqual(new Set(claimed.queuedAt.slice(0, 27)), new Set([p.wall - 5]))
   t.deepEqual(new Set(claimed.queuedAt.slice(27)), new Set([p.wall]))
   t.like(p.find(first + 30), { id: claimed.ids[30], state: 'underway', attempt: 1, fence: 1 })
@@ -47,9 +47,9 @@ test('claim: no more jobs are claimed than there is room, in their order, and th
 for (const [what, odd] of [
   ['a priority', { priority: -1 }],
   ['a later priority', { priority: 1 }],
-  ['a key', { more: { key: 'k' } }],
-  ['a given id', { id: 'given', more: { fingerprint: 'f' } }],
-  ['a cost', { more: { cost: { tokens: 1 } } }],
+  ['a key', { extras: { key: 'k' } }],
+  ['a given id', { id: 'given', extras: { fingerprint: 'f' } }],
+  ['a cost', { extras: { cost: { tokens: 1 } } }],
   ['a long payload', { payload: 'x'.repeat(5_000) }],
 ] as [string, Put][]) {
   test(`claim: if one of many jobs has ${what}, all come in order, and nothing of it is lost`, t => {
@@ -62,7 +62,7 @@ for (const [what, odd] of [
     const at = odd.priority === -1 ? 0 : odd.priority === 1 ? 40 : 20
     t.is(JSON.parse(claimed.payloads[at] as string), odd.payload ?? 'odd')
     t.is(claimed.priorities[at], odd.priority ?? 0)
-    t.deepEqual(claimed.more, odd.more ? [[20, odd.more]] : [])
+    t.deepEqual(claimed.extras, odd.extras ? [[20, odd.extras]] : [])
   })
 }
 
@@ -115,8 +115,8 @@ test('claim: with a rate each job comes with the start that it was granted', t =
 const keyRule = { limit: 1, perMs: 1_000, unit: undefined, burst: undefined }
 /** One job for each of 1,000 keys, and `each` for each of 10 keys behind them. */
 const jobsOfKeys = (each: number): Put[] => [
-  ...Array.from({ length: 1_000 }, (_, i) => ({ payload: 'single', more: { key: `a ${i}` } })),
-  ...Array.from({ length: 10 * each }, (_, i) => ({ payload: `job ${i}`, more: { key: `b ${i % 10}` } })),
+  ...Array.from({ length: 1_000 }, (_, i) => ({ payload: 'single', extras: { key: `a ${i}` } })),
+  ...Array.from({ length: 10 * each }, (_, i) => ({ payload: `job ${i}`, extras: { key: `b ${i % 10}` } })),
 ]
 /** Claims for as long as the store says that there is more to claim now. */
 const claimAll = (p: Process, settled: readonly Ending[] = []): Ending[] => {
@@ -152,7 +152,7 @@ const statementsIn = (p: Process, run: () => void): number => {
 test('claim: 64 keys take little more statements than one, and a key without further jobs has no row', t => {
   const p = opened({ keys: { ...noKeys, width: 9, order: 'fair' } })
   const claimOf = (keys: number): number => {
-    p.put(Array.from({ length: 64 }, (_, i) => ({ payload: `job ${i}`, more: { key: `k ${i % keys}` } })))
+    p.put(Array.from({ length: 64 }, (_, i) => ({ payload: `job ${i}`, extras: { key: `k ${i % keys}` } })))
     let settled: readonly Ending[] = []
     const statements = statementsIn(p, () => {
       settled = endingsOf(p.exchange({ room: 64 }))

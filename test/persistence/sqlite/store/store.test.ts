@@ -27,7 +27,7 @@ const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
 
 test('put: a repeated put with generated and given ids notes where the generated ones are, and nothing of the others', t => {
   const p = opened()
-  const given = (id: string) => ({ id, payload: 'b', more: { fingerprint: 'f' } })
+  const given = (id: string) => ({ id, payload: 'b', extras: { fingerprint: 'f' } })
   const put = () => p.put([{ id: 'made-1', payload: 'a' }, given('g-7'), { id: 'made-2', payload: 'c' }, given('g-9')])
   put()
   const rows = p.rows('rdq_generated_ids')
@@ -50,14 +50,14 @@ test('claim: an exchange hands out a thousand jobs, and says when more can be cl
 
 test('claim: a payload that is no JSON fails its own job, and the rest goes on', t => {
   const p = opened()
-  const { first } = p.put(['a', { payload: 'b', more: { key: 'k' } }, 'c'])
+  const { first } = p.put(['a', { payload: 'b', extras: { key: 'k' } }, 'c'])
   p.db.prepare('update rdq_job set payload = ? where seq = ?').run('{oops', first + 1)
 
   const { claimed, endedUnrun, counts } = p.exchange({ room: 9 })
 
   t.deepEqual(claimed.payloads, ['"a"', '"c"'])
   t.deepEqual(
-    endedUnrun.map(row => [row.seq, row.state, JSON.parse(row.more?.error ?? '').code, row.payload]),
+    endedUnrun.map(row => [row.seq, row.state, JSON.parse(row.extras?.error ?? '').code, row.payload]),
     [[first + 1, 'failed', 'UNREADABLE', 'null']],
   )
   t.deepEqual(counts, { ...zero, underway: 2, failed: 1 })
@@ -121,11 +121,13 @@ test('list: a step looks at so many jobs, however few it finds, and the steps to
   const p = opened()
   const jobs = Array.from({ length: 4_000 }, (_, i): Put => {
     const key = ['rare', 'held', 'many'][i % 1_000 === 0 ? 0 : i % 2 ? 1 : 2] as string
-    const more: JobRowExtras = { key, ...(i % 8 > 5 && { dueAt: 100 }) }
-    return { payload: String(i), priority: (i % 7) - 3, ...(i % 5 ? { more } : {}) }
+    const extras: JobRowExtras = { key, ...(i % 8 > 5 && { dueAt: 100 }) }
+    return { payload: String(i), priority: (i % 7) - 3, ...(i % 5 ? { extras } : {}) }
   })
-  const { first } = p.put([{ payload: 'first', more: { key: 'held' } }])
-  p.exchange({ settled: p.claim().map(job => ({ ...job, kind: 'throttled', more: { waitMs: 50, heldKey: 'held' } })) })
+  const { first } = p.put([{ payload: 'first', extras: { key: 'held' } }])
+  p.exchange({
+    settled: p.claim().map(job => ({ ...job, kind: 'throttled', extras: { waitMs: 50, heldKey: 'held' } })),
+  })
   p.put(jobs)
   p.put(Array.from({ length: 1_499 }, (_, i) => `plain ${i}`))
   const running = p.claim(1_000)
@@ -137,7 +139,7 @@ test('list: a step looks at so many jobs, however few it finds, and the steps to
     for (const key of [undefined, 'many', 'held', 'rare', 'none']) {
       const waits = state === 'pending' || state === 'delayed'
       const wanted = all
-        .filter(row => (state ?? row.state) === row.state && (key ?? row.more?.key) === row.more?.key)
+        .filter(row => (state ?? row.state) === row.state && (key ?? row.extras?.key) === row.extras?.key)
         .sort((a, b) => (waits ? a.priority - b.priority || a.seq - b.seq : b.seq - a.seq))
       const got: number[] = []
       let after: ListRequest['after']
@@ -188,13 +190,13 @@ test('settle: the error and the times of a run go with its job, kept or not', t 
   const p = opened({ keep: { ...keep, finishedMs: 500, results: true } })
   p.put(['a', 'b', 'c'])
   const runs = p.claim()
-  p.exchange({ settled: runs.map(job => ({ ...job, kind: 'retry', more: { error: '"e"' } })) })
+  p.exchange({ settled: runs.map(job => ({ ...job, kind: 'retry', extras: { error: '"e"' } })) })
   const [a, b, c] = p.claim() as [Ending, Ending, Ending]
 
   p.exchange({
     settled: [
-      { ...a, more: { value: '7' } },
-      { ...b, kind: 'failed', more: { error: '"e"' } },
+      { ...a, extras: { value: '7' } },
+      { ...b, kind: 'failed', extras: { error: '"e"' } },
       { ...c, kind: 'cancelled' },
     ],
   })

@@ -23,7 +23,7 @@ const crash = (path: string, by: Process, parts: Attach = {}, room = 100): Endin
   return jobs
 }
 const cautionsOf = (process: Process, room = 100): unknown[] =>
-  process.exchange({ room }).claimed.more.map(([, { caution }]) => caution)
+  process.exchange({ room }).claimed.extras.map(([, { caution }]) => caution)
 const pendingIn = (process: Process): unknown[] =>
   process.list({ state: 'pending' }).map(({ payload }) => JSON.parse(payload))
 const finish = (process: Process, settled: readonly Ending[], room = 0) => process.exchange({ settled, room })

@@ -9,7 +9,7 @@ import { Database, fileName, Process } from '../../../support/sqlite-store.ts'
 type Ending = ReturnType<Process['claim']>[number]
 const circumstances = { boot: 'boot', now: 0, wall }
 const options = (id: string, parts: Partial<PutWithin> = {}): PutWithin => ({
-  ...{ ...circumstances, id, priority: 0, more: undefined },
+  ...{ ...circumstances, id, priority: 0, extras: undefined },
   ...parts,
 })
 const scene = (parts: Parameters<Process['attach']>[0] = {}): { p: Process; db: SqliteDatabase } => {
@@ -36,7 +36,7 @@ test('putWithin: the job is there with the commit of the user, or not at all', t
 
   transaction(db, () => t.is(putWithin(db, 'q', '"a"', options('a')), 'a'))
   transaction(db, () => putWithin(db, 'q', '"b"', options('b')), 'rollback')
-  transaction(db, () => putWithin(db, 'q', '"c"', options('c', { priority: -1, more: { key: 'k' } })))
+  transaction(db, () => putWithin(db, 'q', '"c"', options('c', { priority: -1, extras: { key: 'k' } })))
 
   t.is(p.exchange().counts.pending, 2)
   t.deepEqual(p.claimed(), ['c', 'a'])
@@ -53,8 +53,8 @@ test('putWithin: a name that nobody has worked yet is made', t => {
 
 test('putWithin: the checks are those of put', t => {
   const { db } = scene({ size: 1, rate: [{ limit: 1, perMs: 1_000, unit: 'n', burst: undefined }] })
-  const put = (id: string, more?: PutWithin['more']) =>
-    transaction(db, () => putWithin(db, 'q', '"a"', options(id, { more })))
+  const put = (id: string, extras?: PutWithin['extras']) =>
+    transaction(db, () => putWithin(db, 'q', '"a"', options(id, { extras })))
   put('a', { fingerprint: 'f' })
 
   put('a', { fingerprint: 'f' })
@@ -78,19 +78,19 @@ test('finishWithin: the ending and the effects in the file are one, and the sett
     db.exec('insert into mine values (1)')
     finishWithin(db, job.seq, job.fence, '7', { ...circumstances, id: 'x', startedAt: wall })
   })
-  const { notices, counts } = p.exchange({ settled: [{ ...job, more: { within: true } }] })
+  const { notices, counts } = p.exchange({ settled: [{ ...job, extras: { within: true } }] })
 
   t.like(notices, { lostRuns: [], within: [job.seq] })
   t.like(counts, { underway: 0, finished: 1 })
-  t.like(p.find(job.seq), { state: 'finished', more: { value: '7' } })
+  t.like(p.find(job.seq), { state: 'finished', extras: { value: '7' } })
 })
 
 test('finishWithin: the body keeps its slots until it returns, however the job ended', t => {
   for (const limits of [{ globalWidth: 1 }, { keys: { ...noKeys, width: 1 } }]) {
     const { p, db } = scene(limits)
     p.put([
-      { payload: 'a', more: { key: 'k' } },
-      { payload: 'b', more: { key: 'k' } },
+      { payload: 'a', extras: { key: 'k' } },
+      { payload: 'b', extras: { key: 'k' } },
     ])
     const [job] = p.claim(1) as [Ending]
 
@@ -99,9 +99,9 @@ test('finishWithin: the body keeps its slots until it returns, however the job e
     })
     t.deepEqual(p.claimed(), [])
 
-    p.exchange({ settled: [{ ...job, kind: 'cancelled', more: { within: true, bodyContinues: true } }] })
+    p.exchange({ settled: [{ ...job, kind: 'cancelled', extras: { within: true, bodyContinues: true } }] })
     t.deepEqual(p.claimed(), [])
-    p.exchange({ settled: [{ ...job, more: { within: true } }] })
+    p.exchange({ settled: [{ ...job, extras: { within: true } }] })
     t.deepEqual(p.claimed(), ['b'])
   }
 })
@@ -116,7 +116,7 @@ test('finishWithin: rolled back with the rest, the settle that follows counts', 
     'rollback',
   )
 
-  const { counts } = p.exchange({ settled: [{ ...job, kind: 'failed', more: { within: true } }] })
+  const { counts } = p.exchange({ settled: [{ ...job, kind: 'failed', extras: { within: true } }] })
 
   t.like(counts, { underway: 0, failed: 1, finished: 0 })
 })
@@ -136,7 +136,7 @@ for (const [crashLimit, state] of [
     )
     p.store.surrender(p.now, p.wall)
 
-    const { notices, counts } = p.exchange({ settled: [{ ...job, more: { within: true } }] })
+    const { notices, counts } = p.exchange({ settled: [{ ...job, extras: { within: true } }] })
 
     t.like(notices, { lostRuns: [job.seq], within: [] })
     t.like(counts, { [state]: 1, finished: 0 })

@@ -25,7 +25,7 @@ test('reply log: a repeated exchange reports again that the transaction of finis
   finishWithin(db, a.seq, a.fence, null, { boot: 'boot', now: 0, wall, id: 'a', startedAt: wall })
   db.exec('commit')
 
-  const { notices } = p.exchange({ settled: [{ ...a, kind: 'failed', more: { within: true } }] })
+  const { notices } = p.exchange({ settled: [{ ...a, kind: 'failed', extras: { within: true } }] })
 
   t.deepEqual(notices?.within, [a.seq])
   t.deepEqual(p.exchange({ number: p.number }).notices, notices)

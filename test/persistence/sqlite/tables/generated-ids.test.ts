@@ -10,7 +10,7 @@ function batch(count: number, given: Readonly<Record<number, string>> = {}): Put
     const made = makeId(wall, nextSerial())
     const id = given[i]
     if (id === undefined) return { id: made, payload: made }
-    return { id, payload: id, more: { fingerprint: `of ${id}` } }
+    return { id, payload: id, extras: { fingerprint: `of ${id}` } }
   })
 }
 function isFound(t: ExecutionContext, p: Process, puts: readonly Put[]): void {
@@ -72,7 +72,7 @@ test('generated ids: a given id that equals a generated one finds its job', t =>
   const [job] = batch(1) as [Put]
   const { first } = p.put([job])
 
-  const { existed } = p.put([{ ...job, more: { fingerprint: 'f' } }])
+  const { existed } = p.put([{ ...job, extras: { fingerprint: 'f' } }])
 
   t.is(existed[0]?.[1].seq, first)
 })

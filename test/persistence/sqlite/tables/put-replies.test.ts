@@ -5,7 +5,7 @@ import { fileName, Process } from '../../../support/sqlite-store.ts'
 
 const putOf = (p: Process, number: number, acknowledged: number): PutRequest => ({
   ...{ kind: 'put', queue: p.queue, number, acknowledged, now: p.now, wall: p.wall, size: Infinity },
-  ...{ ids: [`made-x${number}`], payloads: ['1'], priorities: undefined, queuedAt: [p.wall], more: [] },
+  ...{ ids: [`made-x${number}`], payloads: ['1'], priorities: undefined, queuedAt: [p.wall], extras: [] },
 })
 
 test('put replies: replies that later puts acknowledge are deleted, and all of them when the worker leaves', t => {

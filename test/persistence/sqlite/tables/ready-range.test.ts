@@ -109,7 +109,9 @@ function commandsOf(random: () => number): (p: Process, seqs: readonly number[],
       return p => p.put(putsOf(size, place))
     case 3:
       return p =>
-        p.put([{ payload: 'odd', id: `odd-${place}`, ...(kind < 2 ? { more: { key: 'k' } } : { priority: kind - 3 }) }])
+        p.put([
+          { payload: 'odd', id: `odd-${place}`, ...(kind < 2 ? { extras: { key: 'k' } } : { priority: kind - 3 }) },
+        ])
     case 4:
     case 5:
     case 6:

@@ -14,7 +14,7 @@ import { fileSessions } from '../../../support/file-sessions.ts'
 
 const { at } = fileSessions()
 const keep = { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false, most: Infinity }
-const none = { fences: [], kinds: undefined, startedAt: [], stoppedAt: [], more: [], seqs: [] }
+const none = { fences: [], kinds: undefined, startedAt: [], stoppedAt: [], extras: [], seqs: [] }
 
 interface Stage {
   readonly clock: VirtualClock
@@ -137,7 +137,7 @@ const put = (count: number, payload = '1'): Partial<Request> => ({
   payloads: Array.from({ length: count }, () => payload),
   priorities: undefined,
   queuedAt: Array.from({ length: count }, () => 1),
-  more: [],
+  extras: [],
 })
 const exchange = (room: number, ...settled: readonly (readonly [seq: number, fence: number])[]): Partial<Request> => ({
   kind: 'exchange',

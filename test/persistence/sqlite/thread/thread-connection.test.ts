@@ -38,7 +38,7 @@ function putOf(jobs: number, bytes = 1): PutRequest {
       wall: 0,
       size: Infinity,
       priorities: undefined,
-      more: [],
+      extras: [],
     },
     ...{ ids: each(String), payloads: each(() => 'x'.repeat(bytes)), queuedAt: each(() => 0) },
   }
