@@ -55,7 +55,7 @@
  *   does not count. A job is launched before `graceUntil`, or goes back.
  * - B17. A job that ends without a call of its handler is reported by the exchange that ends it: a lowered limit is
  *   below its cost, it went back although its cancel had been requested, or its payload cannot be read.
- * - B18. An exchange says when to look again if nothing wakes the queue before: a job comes due, or a rule has room
+ * - B18. An exchange says when to look again if nothing wakes the queue before: a job comes due, or a rule has capacity
  *   again.
  * - B19. A job whose body still runs after its ending is not put again before the body has ended.
  *
@@ -326,7 +326,7 @@ export interface ExchangeResult {
   readonly cautions?: ReadonlyMap<JobRecord, Caution> | undefined
   /** A claimed job that is not launched before this instant goes back. */
   readonly graceUntil: number
-  /** When to look again if nothing wakes the queue before: a job comes due, or a rule has room again. */
+  /** When to look again if nothing wakes the queue before: a job comes due, or a rule has capacity again. */
   readonly nextLookAt: number
   /** Whether `nextLookAt` comes from a rule, whose instant is worth meeting exactly. */
   readonly nextLookExact: boolean

@@ -31,7 +31,7 @@ import { type QueueEventName, type QueueEvents, SafeEmitter } from './events/eve
 import type { Job, JobRecord } from './job.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { takeName } from './options/name-taken.ts'
-import { plainPause, refuseWithoutHandler, withoutHandler } from './options/no-handler.ts'
+import { pauseWithoutHandler, refuseWithoutHandler, withoutHandler } from './options/no-handler.ts'
 import {
   type AfterCrash,
   checkBoolean,
@@ -343,7 +343,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     } catch (error) {
       return Promise.reject(error)
     }
-    if (!shared && !this.#works) return Promise.reject(plainPause())
+    if (!shared && !this.#works) return Promise.reject(pauseWithoutHandler())
     if (this.#lifecycle.stopping) return Promise.resolve(false)
     const done = this.#pauses.pause(tasks, shared)
     if (!tasks) this.#selfWaits.watch('pause', done)
@@ -448,7 +448,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
 
   /**
-   * Cancels a job, or the put of that id that waits for room. Resolves true if that changed anything, or if the process
+   * Cancels a job, or the put of that id that waits for space. Resolves true if that changed anything, or if the process
    * that runs the job received the request to cancel it. The job settles at once; a running body keeps its slot until it ends.
    */
   async cancel(target: Job<Payload, Result> | string, reason?: unknown): Promise<boolean> {
@@ -546,7 +546,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return slotsTaken >= width
   }
   #checkCallers(): void {
-    this.#intake.roomFreed()
+    this.#intake.spaceFreed()
     this.#shutdown.check()
     this.#waiters.check()
   }

@@ -69,7 +69,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'testing/history-builder.ts': 'what the tests of the checkers are written with',
   'testing/checkers/judge.ts': 'what all checkers share, and their tests use',
   'testing/checkers/announcements.ts': 'a part of I11 and of what waits: endings.test.ts and limits.test.ts',
-  'testing/checkers/key-room.ts':
+  'testing/checkers/free-keys.ts':
     'since when a key may start a job, for I6 to I8 and I27: order.test.ts and fairness.test.ts',
   'testing/checkers/key-settings.ts': 'what holds for a key, for I24 to I27: keys.test.ts',
   'testing/checkers/requested.ts': 'what a setting may be while it is changed, for I24 to I27: keys.test.ts',

@@ -35,7 +35,7 @@ export class RemoteBacklog implements Backlog {
   readonly durable: boolean
   readonly strict: boolean
   readonly transport?: Transport
-  readonly facts: RemoteBacklogFacts = { together: 0, overtook: 0, lost: 0, refused: 0, forgotten: 0 }
+  readonly facts: RemoteBacklogFacts = { together: 0, overtook: 0, lostReplies: 0, refused: 0, forgotten: 0 }
   readonly #backlog: Backlog
   readonly #options: RemoteBacklogOptions
   readonly #chance: Chance
@@ -189,7 +189,7 @@ class RemoteSession implements BacklogSession {
     const { now, wall, room, mayLaunch, settled, launched, launchReports, spent, checkpoints, endedBodies } = exchange
     return {
       ...{ now, wall, room, mayLaunch, launched: [...launched], spent: [...spent], checkpoints: checkpoints.map(far) },
-      settled: settled.map(one => ({ ...plain(one), record: this.#copies.far(one.record) })),
+      settled: settled.map(one => ({ ...factsOf(one), record: this.#copies.far(one.record) })),
       launchReports: launchReports.map(({ record, fence, first }) => ({
         record: this.#copies.far(record),
         fence,
@@ -304,7 +304,7 @@ class RemoteSession implements BacklogSession {
 type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
 
 /** The present values of a settlement, of which some are getters of a run that continues. */
-function plain(settled: Settlement): Settlement {
+function factsOf(settled: Settlement): Settlement {
   const {
     record,
     fence,

@@ -25,7 +25,7 @@ export interface RemoteBacklogFacts {
   together: number
   /** Exchanges that took effect before a put that had been made before them. */
   overtook: number
-  lost: number
+  lostReplies: number
   refused: number
   forgotten: number
 }
@@ -135,7 +135,7 @@ export class Line {
     }
     const isLost = this.#chance.oneIn(this.#options.losesOneIn)
     if (isLost) {
-      this.#facts.lost++
+      this.#facts.lostReplies++
       // Waits for a new connection. Whether the request was executed before is found out; it is executed once.
       if (this.#chance.below(2) === 0) await this.transit(8)
       if ((kind === 'put' || kind === 'command') && this.#chance.oneIn(this.#options.forgetsOneIn)) {

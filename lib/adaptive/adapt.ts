@@ -16,7 +16,7 @@ import type { Bounds, Controller } from './controller.ts'
 import { Gradient } from './gradient.ts'
 
 export interface AdaptOptions<Payload = unknown, Result = unknown> {
-  /** The smallest width; 1. A whole number of 1 or more: at a width of 0 no run would ever show that there is room. */
+  /** The smallest width; 1. A whole number of 1 or more: at a width of 0 no run would ever show that more could run. */
   min?: number | undefined
   /** The greatest width: a whole number of `min` or more. */
   max: number

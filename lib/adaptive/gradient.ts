@@ -4,10 +4,10 @@
  * By Little's law the mean run time over a window is the time for which slots were taken, divided by the runs that
  * ended. The algorithm compares it with the mean run time at the smallest widths it remembers. Their ratio is the
  * gradient: 1 where the service has capacity left, and smaller by the share of the runs that only queue in the service.
- * The next width is `width * gradient + room`, and `room` grows with the square root of the width.
+ * The next width is `width * gradient + headroom`, and `headroom` grows with the square root of the width.
  *
  * Sources: TCP Vegas (Brakmo and Peterson, 1995) for the estimate; Gradient2Limit of Netflix concurrency-limits and the
- * gradient controller of Envoy for `width * gradient + room`, the bound of 0.5 and the square root; failsafe-go's
+ * gradient controller of Envoy for `width * gradient + headroom`, the bound of 0.5 and the square root; failsafe-go's
  * adaptivelimiter for the correlation that vetoes growth. Known traps of these, and what is done here:
  *
  * - A baseline of the shortest run time is too short wherever run times vary, and the width collapses. The windows of
@@ -133,9 +133,9 @@ export class Gradient implements Controller {
   }
   #target(gradient: number): number {
     const from = this.#width
-    const room = Math.max(1, Math.sqrt(from) - 2)
+    const headroom = Math.max(1, Math.sqrt(from) - 2)
     const ramps = this.#ramps && gradient > rampGradient
-    const wanted = ramps ? Math.ceil(from * rampFactor) : Math.round(from * gradient + room)
+    const wanted = ramps ? Math.ceil(from * rampFactor) : Math.round(from * gradient + headroom)
     const to = Math.max(this.#bounds.min, Math.min(this.#bounds.max, wanted))
     return to > from && this.#growthIsUseless() ? from : to
   }

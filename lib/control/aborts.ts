@@ -80,8 +80,8 @@ export class Aborts implements JobSignals {
         if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
       }
       if (accepted.length > 0) await commands.cancelAll(accepted, error)
-      // A put that waited for room behind the withdrawn ones may fit now.
-      intake.roomFreed()
+      // A put that waited for space behind the withdrawn ones may fit now.
+      intake.spaceFreed()
     }
     this.#busy = false
   }

@@ -77,7 +77,7 @@ export class Commands {
   }
   /**
    * Cancels the job in the backlog. If the backlog has no job of that id, cancels the puts of that id that wait for
-   * room, and returns that they were withdrawn.
+   * space, and returns that they were withdrawn.
    */
   async #cancelPut(
     command: Command,
@@ -130,7 +130,7 @@ export class Commands {
           session.command({ kind: 'cancel', target, reason: error }, now, wall)
         return Promise.all(records.map(record => cancel(record).catch(() => undefined)))
       })
-      intake.roomFreed()
+      intake.spaceFreed()
       await this.#reportEnded(answers.flatMap(answer => answer?.changed ?? []))
       running = records.filter((_, i) => answers[i]?.found?.state === 'underway')
       if (running.length < records.length) this.#moved()
@@ -211,7 +211,7 @@ export class Commands {
     const cleared: JobRecord[] = []
     let count = 0
     const clear = async (session: BacklogSession): Promise<void> => {
-      // Puts that wait for room were made before the clear, too.
+      // Puts that wait for space were made before the clear, too.
       waiting = key === undefined ? intake.takeWaiting() : []
       dispatch.yieldPoint.open()
       for (let hasMore = true; hasMore; ) {
@@ -230,7 +230,7 @@ export class Commands {
       await this.#reportCleared(cleared)
       throw error
     }
-    intake.roomFreed()
+    intake.spaceFreed()
     const error = new CancelledError('cleared')
     for (const entry of waiting) {
       count += sizeOf(entry)
@@ -279,7 +279,7 @@ export class Commands {
     const { clock, intake, lifecycle } = this.#parts
     if (lifecycle.stopping) throw new QueueStoppedError(`cannot ${command.kind}`)
     const answered = (done: CommandResult): MaybePromise<T> => {
-      intake.roomFreed()
+      intake.spaceFreed()
       return act(done)
     }
     const make = (session: BacklogSession): MaybePromise<T> =>

@@ -22,7 +22,7 @@ import type { Opening } from './opening.ts'
 import type { Waiters } from './waiters.ts'
 
 /** How long bodies have to end after their signals have aborted. */
-export const closingMs = 5_000
+export const abandonAfterMs = 5_000
 
 export interface ShutdownParts {
   readonly clock: Clock
@@ -72,7 +72,7 @@ export class Shutdown {
     let returned: readonly JobRecord[] = []
     if (session) {
       await intake.drained()
-      // Puts that were on their way and found no room.
+      // Puts that were on their way and found no space.
       await refused
       await this.#refuseWaiting(intake)
       // This exchange returns jobs that were claimed but not launched.
@@ -102,7 +102,7 @@ export class Shutdown {
     await session?.close()
     return { returned, left, abandoned: this.abandoned.map(run => run.record) }
   }
-  /** Refuses the puts that wait for room, a slice at a time, because there may be very many. */
+  /** Refuses the puts that wait for space, a slice at a time, because there may be very many. */
   async #refuseWaiting(intake: Intake): Promise<void> {
     this.#dispatch.yieldPoint.open()
     for (const entry of intake.takeWaiting()) {
@@ -149,7 +149,7 @@ export class Shutdown {
       if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()
     }
     if (this.#lifecycle.stopped) return
-    this.#timer = this.#clock.at(this.#clock.now() + closingMs, () => {
+    this.#timer = this.#clock.at(this.#clock.now() + abandonAfterMs, () => {
       for (const run of this.#dispatch.launcher.runs) {
         this.abandoned.push(run)
         this.#dispatch.launcher.abandon(run)

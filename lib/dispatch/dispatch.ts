@@ -25,7 +25,7 @@ import { KeepAlive } from './keep-alive.ts'
 import type { Wakeable } from './launch-reports.ts'
 import { Launcher, type LaunchOptions } from './launcher.ts'
 
-/** Callers that wait for room, for an idle queue, or for the end of a stop. */
+/** Callers that wait for space in the queue, for an idle queue, or for the end of a stop. */
 export interface WaitingCallers {
   /** Called whenever a condition that they await may hold by now. */
   check(): void
@@ -135,7 +135,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   }
   close(): void {
     this.#alarm.cancel()
-    this.#keepAlive.release(this)
+    this.#keepAlive.end(this)
     this.launcher.close()
     this.#exchanges.close()
   }
@@ -154,8 +154,8 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   jobsArrived(): void {
     const { slotsTaken, width, isSuspended } = this.launcher
     const { inFlight, roomInFlight } = this.#exchanges
-    const isFull = this.#lifecycle.mayLaunch && slotsTaken + roomInFlight >= width && slotsTaken + inFlight > 0
-    if (!isFull || isSuspended) return this.wake()
+    const isWidthTaken = this.#lifecycle.mayLaunch && slotsTaken + roomInFlight >= width && slotsTaken + inFlight > 0
+    if (!isWidthTaken || isSuspended) return this.wake()
     this.#exchanges.wantRoom()
   }
   /** Sends the backlog an ending that belongs to no run: the verdict of `afterCrash`. */
@@ -278,7 +278,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   roomUnclaimed(): void {
     if (this.launcher.slotsTaken < this.launcher.width) this.#passWanted = true
   }
-  moreToReport(): void {
+  reportsRemain(): void {
     this.#passWanted = true
   }
 

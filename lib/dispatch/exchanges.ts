@@ -33,7 +33,7 @@ export interface ExchangeListener extends DroppedReportsListener {
   /** No exchange that claims jobs is in flight, and an earlier one requested fewer jobs than there were free slots. */
   roomUnclaimed(): void
   /** There are more reports than the exchange contained. */
-  moreToReport(): void
+  reportsRemain(): void
   /** A refused exchange has been split; its items must be sent one by one. */
   wake(): void
   /** The backlog accepted nothing of an exchange; its reports are part of the next one. */
@@ -179,7 +179,7 @@ export class Exchanges {
     exchange.keepBack(most, this.next)
     // Jobs that go back may be among the endings kept for the next exchange. Jobs claimed now would overtake them.
     exchange.room = 0
-    this.#listener.moreToReport()
+    this.#listener.reportsRemain()
   }
   send(exchange: OutgoingExchange): void {
     // Callers of `flush` from here on belong to a later exchange.

@@ -40,7 +40,7 @@ export class KeepAlive {
     if (this.#busy.delete(who) && this.#busy.size === 0) this.#timer?.unref()
   }
   /** `who` will have none any more. If no other queue has any, the timer is removed. */
-  release(who: object): void {
+  end(who: object): void {
     this.#busy.delete(who)
     if (this.#busy.size > 0) return
     this.#timer?.cancel()

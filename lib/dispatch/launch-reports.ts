@@ -108,16 +108,16 @@ export class LaunchReports {
     return timer
   }
   readonly #check = (): void => {
-    let more = false
+    let remain = false
     for (const run of this.#launcher.runs) {
       if (!run.launched || run.settled || run.report === reported) continue
       if (run.report === seenRunning) this.report(run)
       else {
         run.report = seenRunning
-        more = true
+        remain = true
       }
     }
-    this.#timer = more ? this.#checkLater() : undefined
+    this.#timer = remain ? this.#checkLater() : undefined
     if (this.#due.length > 0) this.#loop.wake()
   }
 }

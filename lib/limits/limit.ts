@@ -14,7 +14,7 @@ export interface Scope {
   /** How many of its jobs may be underway; Infinity: any number. */
   readonly width: number
   /** How many bodies of its jobs run in all processes, including bodies that go on after their job has ended. */
-  readonly underway: number
+  readonly bodies: number
   /** Until when a `Throttled` holds it; -Infinity: not held. */
   readonly heldUntil: number
   /** Undefined: no rule applies. */
@@ -27,10 +27,10 @@ export interface Scope {
 
 /** A scope that limits nothing. */
 export const unlimited: Scope = Object.freeze({
-  ...{ paused: false, width: Infinity, underway: 0, heldUntil: -Infinity, rate: undefined },
+  ...{ paused: false, width: Infinity, bodies: 0, heldUntil: -Infinity, rate: undefined },
 })
 
-/** Starts that room is left for, because their turn comes first. */
+/** Starts that capacity is left for, because their turn comes first. */
 export interface Ahead {
   /** How much of the rule they take together. */
   readonly amount: number

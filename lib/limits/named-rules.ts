@@ -95,9 +95,9 @@ export function chargeRules(
  * Notes after a claim whether the queue waits for its named rules. Returns whether it gave up waiting, so that another
  * queue may start earlier.
  *
- * A job that several limits hold up needs room in all of them at the same instant. So in each rule room is left for it
- * from one window before that instant on. Otherwise other queues could take the room in one rule while it waits for
- * another, over and over. Room is not left any earlier, because others can use it until then.
+ * A job that several limits hold up needs capacity in all of them at the same instant. So in each rule capacity is left for it
+ * from one window before that instant on. Otherwise other queues could take the capacity of one rule while it waits for
+ * another, over and over. Capacity is not left any earlier, because others can use it until then.
  *
  * @param demand Undefined: the queue would not start another job now, whatever its rules say.
  */
@@ -117,14 +117,14 @@ export function noteWaits(
   }
   const { cost, wants } = demand
   // Turns of others are left out, because they may end at any instant.
-  const roomAt = [own, ...rules.map(({ rate }) => rate)].map(rate => rate.blocking(cost, now)?.until ?? now)
+  const admitsAt = [own, ...rules.map(({ rate }) => rate)].map(rate => rate.blocking(cost, now)?.until ?? now)
   for (const [i, { rate, turns }] of rules.entries()) {
     const amount = takes(rate, cost)
     if (amount === 0) {
       left = turns.leave(requester.queue, requester.worker) || left
       continue
     }
-    const elsewhere = Math.max(...roomAt.filter((_, j) => j !== i + 1))
+    const elsewhere = Math.max(...admitsAt.filter((_, j) => j !== i + 1))
     turns.wait({ ...requester, wants, amount, from: elsewhere - windowOf(rate), until: nextRequestAt + patienceMs })
   }
   return left

@@ -1,10 +1,10 @@
 /**
  * Whose turn it is among the queues that share a named rule.
  *
- * Queues take turns start by start, by the tags of fairness.ts with equal weights. A queue that finds no room waits: it
+ * Queues take turns start by start, by the tags of fairness.ts with equal weights. A queue that finds no capacity waits: it
  * says how many starts it wants, and from when until when it is to be waited for. A queue that requests starts meanwhile leaves
- * room for the starts that come before its own, and may take what is left. So no queue starves, queues need not request one
- * after the other, and room that nobody waits for is never left unused.
+ * capacity for the starts that come before its own, and may take what is left. So no queue starves, queues need not request one
+ * after the other, and capacity that nobody waits for is never left unused.
  *
  * A queue is waited for only until shortly after the instant at which it will request starts again. A queue that is late, because its
  * process is halted or dead, forfeits its turn and holds nobody up.
@@ -26,7 +26,7 @@ export interface RuleWait {
   /** How many starts it wants, and how much of the rule each takes. */
   wants: number
   amount: number
-  /** Others leave room for it from this instant on, and no longer than until that one. */
+  /** Others leave capacity for it from this instant on, and no longer than until that one. */
   from: number
   until: number
 }

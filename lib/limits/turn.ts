@@ -1,4 +1,4 @@
-/** The turns of queues that share a named rule: room is left for starts of others that come first (rule-turns.ts). */
+/** The turns of queues that share a named rule: capacity is left for starts of others that come first (rule-turns.ts). */
 import { amountOf } from '../rate/start-log.ts'
 import type { Limit } from './limit.ts'
 

@@ -37,7 +37,7 @@ export function withoutHandler(option: string, value: unknown): OptionError {
   )
 }
 
-export function plainPause(): OptionError {
+export function pauseWithoutHandler(): OptionError {
   return new OptionError(
     'pause.shared',
     false,

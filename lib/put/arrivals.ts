@@ -135,7 +135,7 @@ export class Arrivals implements PutListener {
   refused(record: JobRecord, error: unknown): void {
     this.#parts.results.refuse(record, error)
   }
-  waitsForRoom(record: JobRecord): void {
+  waitsForSpace(record: JobRecord): void {
     this.#parts.signals.arrived(record)
   }
   emptied(): void {

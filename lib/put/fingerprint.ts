@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { types } from 'node:util'
 import { describeError, PayloadError } from '../errors.ts'
-import { isPlain, isRoot, valueFrom } from '../text/json.ts'
+import { isPlainObject, isRoot, valueFrom } from '../text/json.ts'
 
 /**
  * The digest of a payload that is stored as `text`: equal for equal content, whatever the order of keys. Files contain
@@ -94,7 +94,7 @@ class Digests {
  */
 function kindOf(value: object): string | undefined {
   if (Array.isArray(value)) return isDirect(value) ? 'Array' : undefined
-  if (isPlain(value)) return 'Object'
+  if (isPlainObject(value)) return 'Object'
   if (ArrayBuffer.isView(value))
     return `${value.constructor.name}:${hashOf(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))}`
   if (!isDirect(value)) return undefined

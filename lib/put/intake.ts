@@ -3,7 +3,7 @@
  *
  * Puts of one turn of the event loop are sent as one batch, and each is answered after its own acceptance. Their order
  * is kept, including that of commands made between them. put/refusals.ts sends puts that the backlog may refuse,
- * put/overflow.ts holds those for which there is no room, and put/withdrawals.ts knows which can be withdrawn.
+ * put/overflow.ts holds those for which there is no space, and put/withdrawals.ts knows which can be withdrawn.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { types } from 'node:util'
@@ -91,8 +91,8 @@ export class Intake implements PutReplies {
   readonly #refusals: Refusals
   readonly #overflow: Overflow
   #scheduled = false
-  /** Room was made since the last batch was sent. A batch that found no room meanwhile is sent once more. */
-  #roomFreed = false
+  /** space was made since the last batch was sent. A batch that found no space meanwhile is sent once more. */
+  #spaceFreed = false
   #failed: { readonly error: unknown } | undefined
   #failureReported = false
   /** Puts that may be refused are being sent. */
@@ -119,7 +119,7 @@ export class Intake implements PutReplies {
     this.#mayBeRefused = this.#anyMayBeRefused
     this.#refusals = new Refusals(parts, this)
     this.#overflow = new Overflow(parts, this.#refusals, this.#withdrawals, {
-      waitsForRoom: record => this.#listener.waitsForRoom(record),
+      waitsForSpace: record => this.#listener.waitsForSpace(record),
     })
   }
   /** Must be called before any put. A separate call, because the listener needs the intake too. */
@@ -244,14 +244,14 @@ export class Intake implements PutReplies {
     this.#schedule()
   }
 
-  // Puts that are not sent yet, or wait for room.
+  // Puts that are not sent yet, or wait for space.
 
   /** Must precede `take(entry)`. Until the entry is sent, `withdraw(record)` removes it. */
   makeWithdrawable(record: JobRecord, entry: WaitingEntry): void {
     this.#withdrawals.allow(record, entry)
   }
   /**
-   * Refuses the whole entry of this job. An entry behind it may fit now, which `roomFreed` finds out. Returns false if
+   * Refuses the whole entry of this job. An entry behind it may fit now, which `spaceFreed` finds out. Returns false if
    * the entry was sent before.
    */
   withdraw(record: JobRecord, error: unknown): boolean {
@@ -260,11 +260,11 @@ export class Intake implements PutReplies {
     this.#withdraw(entry, error)
     return true
   }
-  /** Whether a put with a job of this id waits for room. */
+  /** Whether a put with a job of this id waits for space. */
   isWaiting(id: string): boolean {
     return this.#overflow.has(id)
   }
-  /** Refuses the puts with a job of this id that wait for room. */
+  /** Refuses the puts with a job of this id that wait for space. */
   withdrawWaiting(id: string, error: unknown): void {
     for (const entry of this.#overflow.of(id)) this.#withdraw(entry, error)
   }
@@ -274,18 +274,18 @@ export class Intake implements PutReplies {
     this.refuse(entry, error)
     if (this.empty) this.#listener.emptied()
   }
-  /** Removes all puts that wait for room, for a caller who will refuse them. */
+  /** Removes all puts that wait for space, for a caller who will refuse them. */
   takeWaiting(): readonly WaitingEntry[] {
     return this.#overflow.takeAll()
   }
   /** Puts from `takeWaiting` that are not refused after all wait once more, before all that came later. */
   putBackWaiting(entries: readonly WaitingEntry[]): void {
     this.#overflow.putBack(entries)
-    this.roomFreed()
+    this.spaceFreed()
   }
-  /** There may be room for waiting puts. */
-  roomFreed(): void {
-    this.#roomFreed = true
+  /** There may be space for waiting puts. */
+  spaceFreed(): void {
+    this.#spaceFreed = true
     if (this.#overflow.length > 0) this.#schedule()
   }
 
@@ -363,7 +363,7 @@ export class Intake implements PutReplies {
       } else if (this.#mayBeRefused) break
       else this.#sendBatch()
     }
-    const waits = (this.#buffer.length > 0 && this.#mayBeRefused) || (this.#roomFreed && this.#overflow.hasNext)
+    const waits = (this.#buffer.length > 0 && this.#mayBeRefused) || (this.#spaceFreed && this.#overflow.hasNext)
     if (!waits || this.#batchesInFlight > 0) return
     this.#sendingRefusable = this.#sendRefusable().finally(() => {
       this.#sendingRefusable = undefined
@@ -428,12 +428,12 @@ export class Intake implements PutReplies {
       if (this.empty) this.#listener.emptied()
     }
   }
-  /** Sends everything up to the next command, after the puts that wait for room. */
+  /** Sends everything up to the next command, after the puts that wait for space. */
   #sendRefusable(): Promise<void> {
     const areSingle = this.#onlySingleRecords
     const buffered = withRecords(this.#takeBatch(Infinity))
     if (this.#buffer.length === 0) this.#mayBeRefused = this.#anyMayBeRefused
-    this.#roomFreed = false
+    this.#spaceFreed = false
     return this.#overflow.send(buffered, areSingle)
   }
   /** The next entries that make a batch of `most` jobs, up to the next command. */

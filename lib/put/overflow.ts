@@ -1,6 +1,6 @@
 /**
- * Puts for which the queue has no room. With `overflow: 'wait'` they wait here, first come first served, and are sent as
- * room is made: only as many at a time as there is room for, so that the rest stays untouched.
+ * Puts for which the queue has no space. With `overflow: 'wait'` they wait here, first come first served, and are sent as
+ * space is freed: only as many at a time as there is space for, so that the rest stays untouched.
  *
  * A waiting put can be withdrawn: by a signal, by a cancel of its id, by a clear, and by a stop.
  */
@@ -13,8 +13,8 @@ import { endOfFitting, WaitingPuts } from './waiting-puts.ts'
 import type { Withdrawals } from './withdrawals.ts'
 
 export interface OverflowListener {
-  /** A job with a signal was on its way, and now waits for room. */
-  waitsForRoom(record: JobRecord): void
+  /** A job with a signal was on its way, and now waits for space. */
+  waitsForSpace(record: JobRecord): void
 }
 
 export interface OverflowParts {
@@ -84,14 +84,14 @@ export class Overflow {
   }
   async #sendWaiting(): Promise<void> {
     while (this.hasNext) {
-      const batch = this.#withdrawals.remaining(this.#waiting.take(this.#room))
+      const batch = this.#withdrawals.remaining(this.#waiting.take(this.#space))
       const rest = await this.#refusals.send(batch, false)
       if (rest.length > 0) return this.putBack(rest)
     }
   }
   async #sendNew(all: readonly WaitingEntry[], areSingle: boolean): Promise<void> {
     for (let from = 0; from < all.length; ) {
-      const to = endOfFitting(all, from, this.#room)
+      const to = endOfFitting(all, from, this.#space)
       const batch = to - from === all.length ? all : all.slice(from, to)
       const rest = await this.#refusals.send(batch, areSingle)
       from = to
@@ -101,10 +101,10 @@ export class Overflow {
     }
   }
   /**
-   * How many jobs to send at once, as of the backlog's last reply. Another process may have used or made room since, so
+   * How many jobs to send at once, as of the backlog's last reply. Another process may have used or freed space since, so
    * at least one put is tried.
    */
-  get #room(): number {
+  get #space(): number {
     const { waits, size } = this.#parts
     if (!waits || size === Infinity) return Infinity
     const { pending, delayed } = (this.#session as BacklogSession).counts
@@ -118,6 +118,6 @@ export class Overflow {
   #allowWithdrawal(entry: WaitingEntry): void {
     const signalled = recordsOf([entry]).filter(record => record.live?.signal)
     for (const record of signalled) this.#withdrawals.allow(record, entry)
-    for (const record of signalled) this.#listener.waitsForRoom(record)
+    for (const record of signalled) this.#listener.waitsForSpace(record)
   }
 }

@@ -42,7 +42,7 @@ export class Refusals {
     this.#session = session
   }
   /**
-   * Sends puts together, and one by one if the backlog refuses them. Returns those for which there was no room.
+   * Sends puts together, and one by one if the backlog refuses them. Returns those for which there was no space.
    * @param areSingle Each entry is the record of a single job.
    */
   async send(entries: readonly WaitingEntry[], areSingle: boolean): Promise<readonly WaitingEntry[]> {
@@ -70,7 +70,7 @@ export class Refusals {
     if (entries.length > 1 && codeOf(error) === 'STORE') for (const entry of entries) await this.#sendAlone(entry)
     else this.#replies.refuseAll(entries, error)
   }
-  /** Returns true if the put has to wait for room, and so has every put after it. */
+  /** Returns true if the put has to wait for space, and so has every put after it. */
   async #sendAlone(entry: WaitingEntry): Promise<boolean> {
     const { clock, waits, size } = this.#parts
     const records = recordsOf([entry])

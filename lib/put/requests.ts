@@ -16,7 +16,7 @@ export interface PutCall {
 export type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
 
 /**
- * A command. It runs when every put before it is in the backlog or waits for room, and before any put after it is sent.
+ * A command. It runs when every put before it is in the backlog or waits for space, and before any put after it is sent.
  */
 export class CommandEntry {
   readonly run: () => void

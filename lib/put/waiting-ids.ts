@@ -1,4 +1,4 @@
-/** Finds puts that wait for room by the given ids of their jobs, because callers know such jobs only by id. */
+/** Finds puts that wait for space by the given ids of their jobs, because callers know such jobs only by id. */
 import { recordsOf, type WaitingEntry } from './requests.ts'
 
 export class WaitingIds {

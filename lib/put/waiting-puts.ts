@@ -1,4 +1,4 @@
-/** The puts that wait for room, first come first served. */
+/** The puts that wait for space, first come first served. */
 import { Fifo } from '../support/fifo.ts'
 import { sizeOf, type WaitingEntry } from './requests.ts'
 import { WaitingIds } from './waiting-ids.ts'

@@ -61,7 +61,7 @@ export class Rate {
     return this.#rules
   }
   /** Nothing limits: every grant succeeds and records nothing. */
-  get idle(): boolean {
+  get limitsNothing(): boolean {
     return this.#windows.length === 0 && this.#heldUntil === -Infinity
   }
   /** The end of the hold; -Infinity once a grant has succeeded after it. */
@@ -92,7 +92,7 @@ export class Rate {
     return until > now ? { rule, until } : undefined
   }
   /**
-   * The instant before which a start has no room behind starts of others, which together take `ahead` of each rule. May
+   * The instant before which a start has no capacity behind starts of others, which together take `ahead` of each rule. May
    * be past. Infinity: no window holds them all.
    */
   nextBehind(ahead: number, cost: Cost | undefined, now: number): number {

@@ -13,7 +13,7 @@ export interface WindowMarks {
   readonly learned?: Learned
 }
 
-/** One rule over the log: how much its window holds and, if it has a burst, when the burst has room. */
+/** One rule over the log: how much its window holds and, if it has a burst, when the burst has capacity. */
 export class Window {
   readonly rule: RateRule
   /** The earliest start that counts, 0 for none. All later starts count too. */
@@ -71,7 +71,7 @@ export class Window {
   free(grant: number): boolean {
     return this.#stepsOf(grant) === 0
   }
-  /** Whether the window has room at `now`. The caller has moved the window up to `now` before. */
+  /** Whether the window has capacity at `now`. The caller has moved the window up to `now` before. */
   admits(cost: Cost | undefined, now: number): boolean {
     const steps = this.#steps(cost)
     if (this.#sum + steps > this.#most || !(now >= this.passedAt)) return false
@@ -80,14 +80,14 @@ export class Window {
   /** @param now Instants before it need not be exact. */
   next(cost: Cost | undefined, now?: number): number {
     const steps = this.#steps(cost)
-    const until = this.#roomAt(steps)
+    const until = this.#admitsAt(steps)
     return this.rule.burst === undefined ? until : Math.max(until, this.#shapedAt(steps, this.rule.burst, now))
   }
   /** The same behind starts of others, which together take `ahead` and come as early as they can. */
   nextBehind(ahead: number, cost: Cost | undefined, now: number): number {
     const steps = this.#steps(cost)
     const first = this.#toSteps(ahead)
-    const until = this.#roomAt(first + steps)
+    const until = this.#admitsAt(first + steps)
     const { burst } = this.rule
     if (burst === undefined) return until
     const shapedAt = this.#shapedAt(steps, burst)
@@ -96,7 +96,7 @@ export class Window {
     return Math.max(until, shapedAt, spreadAt)
   }
   /** The instant from which on the window holds that much more. */
-  #roomAt(steps: number): number {
+  #admitsAt(steps: number): number {
     if (steps > this.#most) return Infinity
     let excess = this.#sum + steps - this.#most
     let until = this.passedAt
@@ -153,8 +153,8 @@ export class Window {
   learnedFromGrant(cost: Cost | undefined, now: number): Learned | undefined {
     const { learned, rule } = this
     if (!learned) return undefined
-    const isFull = this.#sum + this.#steps(cost) > this.#most
-    if (!isFull || now < (learned.quietAt ?? -Infinity) + this.#lengthMs) return undefined
+    const isExhausted = this.#sum + this.#steps(cost) > this.#most
+    if (!isExhausted || now < (learned.quietAt ?? -Infinity) + this.#lengthMs) return undefined
     return afterQuietWindow(learned, rule.perMs, now)
   }
   /** The latest start that may not be in one window with this one; 0: none that the log remembers. */
@@ -169,7 +169,7 @@ export class Window {
   }
 
   /**
-   * The instant at which the burst has room for `steps` more. GCRA keeps the instant at which all starts, spread
+   * The instant at which the burst has capacity for `steps` more. GCRA keeps the instant at which all starts, spread
    * evenly, would be over; it admits another start from `burst`, less that start's own cost, before that instant. The
    * latest starts that together fit into the burst are left out: they may come at once with this one, even if they
    * count at an instant still ahead.

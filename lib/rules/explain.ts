@@ -16,7 +16,7 @@ export interface WaitBounds {
   /** The refusal by a limit of the job's key. */
   readonly refusal?: Refusal | undefined
   /** Whether the global width leaves no slot. */
-  readonly isFull?: boolean
+  readonly noFreeSlot?: boolean
 }
 
 export interface WaitExplanation {
@@ -28,7 +28,7 @@ export interface WaitExplanation {
 }
 
 export function explainWait(
-  { due, keyHeldUntil = -Infinity, blocking, refusal, isFull = false }: WaitBounds,
+  { due, keyHeldUntil = -Infinity, blocking, refusal, noFreeSlot = false }: WaitBounds,
   now: number,
   wall: number,
 ): WaitExplanation {
@@ -42,7 +42,7 @@ export function explainWait(
     return { notBefore, why: refusal.why, rule: refusal.rule, ofKey: true }
   }
   // The end of a body frees a slot, and nobody knows when. A job that is not due waits for its time first.
-  if (isFull && Math.max(dueAt, keyHeldUntil) <= now) return { notBefore, why: 'globalWidth', rule: undefined }
+  if (noFreeSlot && Math.max(dueAt, keyHeldUntil) <= now) return { notBefore, why: 'globalWidth', rule: undefined }
   // If two end at the same instant, the first is named.
   if (notBefore === now) return { notBefore, why: undefined, rule: undefined }
   if (notBefore === dueAt) return { notBefore, why: 'delay', rule: undefined }

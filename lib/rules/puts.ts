@@ -53,7 +53,7 @@ export function neverStarts(cost: Cost | undefined, rule: RateRule | undefined):
   return unit === undefined ? new CostError('starts', 1, limit) : new CostError(unit, amountOf(cost, unit), limit)
 }
 
-/** @param fresh How many of the jobs are new; the others exist already and take no room. */
+/** @param fresh How many of the jobs are new; the others exist already and take no space. */
 export function refuseOverfull(fresh: number, size: number, waiting: number): void {
   if (fresh > 0 && waiting + fresh > size) throw new QueueFullError(fresh, size, waiting)
 }

@@ -117,7 +117,7 @@ class RareParts {
   timedOut: TimeoutError | undefined = undefined
   timer: Timer | undefined = undefined
   bodyEnd: Deferred<void> | undefined = undefined
-  generatorClosing = false
+  returnCalled = false
   /** The job had to run alone, and went back because other bodies ran. */
   notAlone = false
 }
@@ -325,7 +325,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
       ...(returned && { return: within(returned) }),
     } as Iterator<unknown, unknown, unknown>)
     void this.task.whenDone().then(this.#finished, error => {
-      if (!this.#rare?.generatorClosing) this.#fail(error)
+      if (!this.#rare?.returnCalled) this.#fail(error)
     })
     // The call that created the generator may have cancelled its own job, or stopped the queue: then the body never
     // starts.
@@ -338,8 +338,8 @@ export class Run implements Settlement, TaskHost, RunFacts {
   /** Runs the generator's `finally`, whose end is the end of the body. */
   #close(): void {
     const rare = this.#ensureRare
-    if (!this.task || rare.generatorClosing || this.bodyEnded) return
-    rare.generatorClosing = true
+    if (!this.task || rare.returnCalled || this.bodyEnded) return
+    rare.returnCalled = true
     void this.task.abandon(rare.aborted).then(() => this.#fail(rare.aborted))
   }
 

@@ -58,10 +58,10 @@ export class Runs {
    * A run of that job whose body still runs: the job was cancelled or lost here, and put again from elsewhere.
    * `closing` says whether any run has settled before its body ended; mostly none has, and the search is skipped.
    */
-  bodyOf(record: JobRecord, closing: boolean): Run | undefined {
+  bodyOf(record: JobRecord, anyClosing: boolean): Run | undefined {
     const last = record.run as Run | undefined
     if (last?.launched && !last.bodyEnded && last.record === record) return last
-    for (let run = closing ? this.#first : undefined; run; run = run.next) {
+    for (let run = anyClosing ? this.#first : undefined; run; run = run.next) {
       if (run.record.seq === record.seq && run.launched && !run.bodyEnded) return run
     }
     return undefined

@@ -16,6 +16,6 @@ export function defaultWaitMs(retry: RetryPolicy): number {
  */
 export function backoffMs(attempt: number, retry: RetryPolicy, chance: number): number {
   // The power overflows after enough attempts, and 0 times Infinity is NaN.
-  const fullMs = retry.delayMs === 0 ? 0 : Math.min(retry.delayMs * retry.factor ** (attempt - 1), retry.maxMs)
-  return retry.jitter ? fullMs / 2 + (fullMs / 2) * chance : fullMs
+  const waitMs = retry.delayMs === 0 ? 0 : Math.min(retry.delayMs * retry.factor ** (attempt - 1), retry.maxMs)
+  return retry.jitter ? waitMs / 2 + (waitMs / 2) * chance : waitMs
 }

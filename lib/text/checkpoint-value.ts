@@ -1,7 +1,7 @@
 /** A checkpoint as it was when it was passed in: later changes to the value have no effect. */
 import { types } from 'node:util'
 import { describeError, PayloadError } from '../errors.ts'
-import { isPlain, textOf, valueFrom } from './json.ts'
+import { isPlainObject, textOf, valueFrom } from './json.ts'
 
 export class CheckpointValue {
   /** The JSON text; undefined for a copy in memory. */
@@ -54,7 +54,7 @@ function cloned(value: unknown): unknown {
 function refuseClasses(value: object, path: string, seen: Set<object>): void {
   if (seen.has(value)) return
   seen.add(value)
-  if (!Array.isArray(value) && !isPlain(value)) {
+  if (!Array.isArray(value) && !isPlainObject(value)) {
     if (isCloneable(value)) return
     throw uncloneable(path, `is an instance of ${value.constructor?.name}`)
   }

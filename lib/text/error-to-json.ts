@@ -43,7 +43,7 @@ class Picture {
   }
   of(thrown: unknown, depth: number): ErrorJson {
     // An error of another realm is not an instance of our Error, and a proxy may throw at any access.
-    if (!isError(thrown)) return { value: this.#plain(thrown, depth) }
+    if (!isError(thrown)) return { value: this.#toJson(thrown, depth) }
     const name = this.#string(read(thrown, 'name')) ?? 'Error'
     const message = this.#string(read(thrown, 'message')) ?? ''
     const stack = this.#withStacks ? (this.#string(read(thrown, 'stack')) ?? '') : undefined
@@ -52,7 +52,7 @@ class Picture {
     const fields: Record<string, unknown> = {}
     for (const key of keysOf(thrown)) {
       if (ofOwn.includes(key) || --this.#parts < 0) continue
-      const value = this.#plain(read(thrown, key), depth + 1)
+      const value = this.#toJson(read(thrown, key), depth + 1)
       if (value !== undefined) fields[this.#string(key) as string] = value
     }
     return {
@@ -71,7 +71,7 @@ class Picture {
     return cut
   }
   /** The part of a value that JSON can hold; a description of what it cannot. */
-  #plain(value: unknown, depth: number): unknown {
+  #toJson(value: unknown, depth: number): unknown {
     if (value === null || typeof value === 'boolean' || value === undefined) return value
     if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
     if (typeof value === 'string') return this.#string(value)
@@ -80,14 +80,14 @@ class Picture {
     if (depth >= maxDepth) return '[nested too deeply]'
     if (isError(value)) return this.of(value, depth + 1)
     try {
-      if (Array.isArray(value)) return value.slice(0, this.#share()).map(item => this.#plain(item, depth + 1) ?? null)
+      if (Array.isArray(value)) return value.slice(0, this.#share()).map(item => this.#toJson(item, depth + 1) ?? null)
     } catch {
       return '[an array that cannot be read]'
     }
     const out: Record<string, unknown> = {}
     for (const key of keysOf(value)) {
       if (key === '__proto__' || --this.#parts < 0) continue
-      out[this.#string(key) as string] = this.#plain(read(value, key), depth + 1)
+      out[this.#string(key) as string] = this.#toJson(read(value, key), depth + 1)
     }
     return out
   }

@@ -79,7 +79,7 @@ function visit(value: unknown, path: string, depth: number, above: Walk | undefi
     if (problem) throw new PayloadError(path, problem)
     return
   }
-  if (!Array.isArray(value) && !isPlain(value)) throw new PayloadError(path, problemOfClass(value))
+  if (!Array.isArray(value) && !isPlainObject(value)) throw new PayloadError(path, problemOfClass(value))
   const walk = above ?? (depth >= remembersFrom ? new Walk(false) : undefined)
   if (!walk) return visitParts(value as Record<string, unknown>, path, depth + 1, undefined)
   const known = walk.values.get(value)
@@ -199,7 +199,7 @@ function problemOfClass(value: object): string {
 /**
  * Whether an object consists of nothing but its own properties: `{ … }` of any realm, or an object without a prototype.
  */
-export function isPlain(value: object): boolean {
+export function isPlainObject(value: object): boolean {
   const prototype = Object.getPrototypeOf(value)
   return prototype === null || isRoot(prototype)
 }

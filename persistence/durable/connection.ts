@@ -4,7 +4,7 @@ import type { NumberedReply, NumberedRequest } from './store.ts'
 
 /** The link, as its connection notifies it. A connection never calls these from within a call of the link. */
 export interface ConnectionEvents {
-  /** The store accepts requests, for the first time or again after `lost`. */
+  /** The store accepts requests, for the first time or again after `disconnected`. */
   opened(): void
   /** Replies, in the order in which the store gave them. */
   replies(replies: readonly NumberedReply[]): void
@@ -18,8 +18,8 @@ export interface ConnectionEvents {
    * The connection broke: requests that were sent and not answered may have been executed or not. The connection
    * reopens by itself and reports `opened`, or reports `failed`.
    */
-  lost(cause: unknown): void
-  /** The connection is over for good. Without a preceding `lost`, every executed request has been answered. */
+  disconnected(cause: unknown): void
+  /** The connection is over for good. Without a preceding `disconnected`, every executed request has been answered. */
   failed(error: Error): void
 }
 
@@ -37,6 +37,6 @@ export interface Connection {
   /** Whether the connection keeps the process alive; at first it does not. */
   ref(): void
   unref(): void
-  /** Releases the store, once all sent requests have been answered. `lost` and `opened` are not reported any more. */
+  /** Releases the store, once all sent requests have been answered. `disconnected` and `opened` are not reported any more. */
   close(): Promise<void>
 }

@@ -67,7 +67,7 @@ export function settledColumns(
   const startedAt: number[] = []
   const stoppedAt: number[] = []
   const extras: [number, SettleExtras][] = []
-  let plain = true
+  let allFinished = true
   const timed = keepsFinished || settled.some(({ kind }) => kind !== 'finished')
   for (let i = 0; i < settled.length; i++) {
     const one = settled[i] as Settlement
@@ -79,13 +79,13 @@ export function settledColumns(
       startedAt.push(record.run?.startedAt ?? wall)
       stoppedAt.push(record.run?.stoppedAt ?? wall)
     }
-    if (kind !== 'finished') plain = false
+    if (kind !== 'finished') allFinished = false
     // `finishWithin` has recorded the ending already. If that transaction was rolled back, this settlement counts.
     if (one.within) extras.push([i, { ...endOf(one), within: true }])
     else if (kind !== 'finished') extras.push([i, endOf(one)])
     else if (one.text !== undefined) extras.push([i, { value: one.text }])
   }
-  return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, extras }
+  return { seqs, fences, kinds: allFinished ? undefined : kinds, startedAt, stoppedAt, extras }
 }
 
 function endOf(settled: Settlement): SettleExtras {

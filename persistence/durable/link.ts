@@ -20,7 +20,7 @@ import { forgetPutSignals, type PutSignals, putSignalsOf } from './put-signals.t
 import type { AttachReply, NumberedReply, Request } from './store.ts'
 import type { StoreIdentity } from './store-identity.ts'
 import { maxUnansweredBytes, maxUnansweredJobs } from './transport.ts'
-import { linkLost, outcomeUnknown, UnansweredRequests } from './unanswered.ts'
+import { errorOfUnanswered, outcomeUnknown, UnansweredRequests } from './unanswered.ts'
 
 /** The delay before a name is attached again after a transient fault. */
 const reattachMs = 250
@@ -40,11 +40,11 @@ export interface LinkOptions {
  * | from | event | to |
  * | --- | --- | --- |
  * | opening | the connection is open | open |
- * | open, reconciling | the connection was lost | lost |
- * | lost | the connection is open again | reconciling |
+ * | open, reconciling | the connection was lost | disconnected |
+ * | disconnected | the connection is open again | reconciling |
  * | reconciling | the fate of each unanswered request is known | open |
- * | open, lost, reconciling | the last client left | closing |
- * | closing | the connection is closed | ended |
+ * | open, disconnected, reconciling | the last client left | shuttingDown |
+ * | shuttingDown | the connection is closed | ended |
  * | any but ended | the connection failed for good | ended |
  */
 type State =
@@ -52,11 +52,11 @@ type State =
   | { readonly kind: 'opening' }
   | { readonly kind: 'open' }
   /** Requests that were sent keep their place; further ones wait. */
-  | { readonly kind: 'lost'; readonly cause: unknown }
+  | { readonly kind: 'disconnected'; readonly cause: unknown }
   /** The same, while the sent requests are resolved in order. A later exchange must not be executed before. */
   | { readonly kind: 'reconciling'; readonly cause: unknown }
   /** Requests that were sent get their replies; further ones are refused. */
-  | { readonly kind: 'closing'; readonly closed: Promise<void> }
+  | { readonly kind: 'shuttingDown'; readonly closed: Promise<void> }
   /** All requests are refused with `error`. */
   | { readonly kind: 'ended'; readonly error: Error }
 
@@ -127,7 +127,7 @@ export class Link {
       trouble: error => {
         for (const client of this.#clients) client.failed(error)
       },
-      lost: cause => this.#lost(cause),
+      disconnected: cause => this.#disconnected(cause),
       failed: error => this.#fail(error),
     }
     connection.start(events)
@@ -199,7 +199,7 @@ export class Link {
       const state = this.#state
       if (state.kind === 'ended') return reject(state.error)
       // The last client has left, and the store may not reply any more.
-      if (state.kind === 'closing') return reject(stoppedError())
+      if (state.kind === 'shuttingDown') return reject(stoppedError())
       go({ request, ...weigh(request), resolve, reject } as PendingRequest)
       this.#updateRef()
     })
@@ -304,14 +304,14 @@ export class Link {
         this.#state = { kind: 'open' }
         this.#sendAllWaiting()
         return this.#resolveOpened()
-      case 'lost':
+      case 'disconnected':
         return this.#reconcile(this.#state.cause)
     }
   }
-  #lost(cause: unknown): void {
+  #disconnected(cause: unknown): void {
     const { kind } = this.#state
     if (kind !== 'open' && kind !== 'reconciling') return
-    this.#state = { kind: 'lost', cause }
+    this.#state = { kind: 'disconnected', cause }
     this.#outbox.clear()
     this.#updateRef()
   }
@@ -325,8 +325,8 @@ export class Link {
       resend: pending => this.#send(pending),
       refusal: request => {
         const state = this.#state
-        if (state.kind === 'ended') return linkLost(request, state.error)
-        return state.kind === 'closing' ? stoppedError() : undefined
+        if (state.kind === 'ended') return errorOfUnanswered(request, state.error)
+        return state.kind === 'shuttingDown' ? stoppedError() : undefined
       },
       cause: () => (this.#state.kind === 'ended' ? this.#state.error : cause),
       resolved: () => {
@@ -358,20 +358,21 @@ export class Link {
     if (kind === 'ended') return
     this.#end(error)
     // Only for requests in flight when the connection broke is it unknown whether they were executed.
-    for (const { request, reject } of this.#takeUnanswered()) reject(kind === 'lost' ? linkLost(request, error) : error)
+    for (const { request, reject } of this.#takeUnanswered())
+      reject(kind === 'disconnected' ? errorOfUnanswered(request, error) : error)
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     this.#rejectOpened(error)
     if (kind !== 'opening') for (const client of this.#clients) client.failed(error)
   }
   #close(): Promise<void> {
     const state = this.#state
-    if (state.kind === 'closing') return state.closed
+    if (state.kind === 'shuttingDown') return state.closed
     if (state.kind === 'ended') return Promise.resolve()
     if (state.kind === 'opening') return this.opened.then(() => this.#close()).catch(() => {})
     this.#options.over?.()
     forgetPutSignals(this.#store)
     const closed = this.#closeConnection()
-    this.#state = { kind: 'closing', closed }
+    this.#state = { kind: 'shuttingDown', closed }
     this.#updateRef()
     return closed
   }
@@ -382,7 +383,7 @@ export class Link {
     for (const { reject } of [...this.#takeUnanswered(), ...this.#waiting.splice(0)]) reject(stoppedError())
   }
   #end(error: Error): void {
-    const isOver = this.#state.kind === 'closing'
+    const isOver = this.#state.kind === 'shuttingDown'
     this.#state = { kind: 'ended', error }
     this.#outbox.clear()
     this.#updateRef()

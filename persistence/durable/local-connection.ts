@@ -198,7 +198,7 @@ export class LocalConnection implements Connection {
   }
   /** Work that belongs to no request is repeated until it succeeds. */
   #notDone(error: unknown): void {
-    if (error instanceof ReplyLostError) return this.#lost(error)
+    if (error instanceof ReplyLostError) return this.#disconnected(error)
     if (error instanceof StoreBusyError) return this.#later(this.#busyMs())
     if (!this.#inTrouble) this.#events.trouble(error instanceof Error ? error : new Error(String(error)))
     this.#inTrouble = true
@@ -219,11 +219,11 @@ export class LocalConnection implements Connection {
     this.#closed?.()
   }
   /** The link still has the requests, and sends those again that were not executed. */
-  #lost(cause: unknown): void {
+  #disconnected(cause: unknown): void {
     this.#requests = []
     if (this.#closed) return this.#end()
     this.#state = { kind: 'opening', since: this.#clock.now() }
-    this.#events.lost(cause)
+    this.#events.disconnected(cause)
   }
 
   async #transact(store: Store): Promise<void> {
@@ -232,9 +232,9 @@ export class LocalConnection implements Connection {
     const writes = requests.filter(([, { kind }]) => !isQuery(kind))
     if (writes.length > 0) await this.#write(store, writes, round)
     for (const request of requests) if (isQuery(request[1].kind)) await this.#read(store, request, round)
-    const { replies, left, lost, busy } = round
+    const { replies, left, replyLost, busy } = round
     if (replies.length > 0) this.#events.replies(replies)
-    if (lost) return this.#lost(lost)
+    if (replyLost) return this.#disconnected(replyLost)
     if (!busy) this.#busy.over()
     else {
       this.#requests.unshift(...left)
@@ -242,13 +242,13 @@ export class LocalConnection implements Connection {
     }
   }
   async #write(store: Store, requests: readonly NumberedRequest[], round: Round): Promise<void> {
-    if (round.lost) return
+    if (round.replyLost) return
     if (round.busy) return round.leave(...requests)
     try {
       const results = await store.transact(requests.map(([, request]) => request))
       for (const [i, [id]] of requests.entries()) round.replies.push([id, results[i] as RequestResult])
     } catch (error) {
-      if (error instanceof ReplyLostError) round.lost = error
+      if (error instanceof ReplyLostError) round.replyLost = error
       else if (error instanceof StoreBusyError) this.#notNow(requests, round, error)
       else if (requests.length === 1) for (const request of requests) round.refuse(request, error)
       // Sent one by one, only the request at fault is refused.
@@ -256,12 +256,12 @@ export class LocalConnection implements Connection {
     }
   }
   async #read(store: Store, request: NumberedRequest, round: Round): Promise<void> {
-    if (round.lost) return
+    if (round.replyLost) return
     if (round.busy) return round.leave(request)
     try {
       round.replies.push([request[0], { ok: await store.query(request[1] as QueryRequest) }])
     } catch (error) {
-      if (error instanceof ReplyLostError) round.lost = error
+      if (error instanceof ReplyLostError) round.replyLost = error
       else if (error instanceof StoreBusyError) this.#notNow([request], round, error)
       else round.refuse(request, error)
     }
@@ -285,7 +285,7 @@ class Round {
   readonly left: NumberedRequest[] = []
   busy = false
   /** Unanswered requests may have been executed or not. */
-  lost: ReplyLostError | undefined
+  replyLost: ReplyLostError | undefined
 
   leave(...requests: readonly NumberedRequest[]): void {
     this.left.push(...requests)

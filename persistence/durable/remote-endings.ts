@@ -57,7 +57,7 @@ export class RemoteEndings {
     this.#lookup(record).catch(() => {})
   }
   /** The run here lost the job. Another run ends it, or has ended it already. */
-  lost(record: JobRecord): void {
+  lostRun(record: JobRecord): void {
     if (!isAwaited(record)) return
     if (record.ended) this.#report(record, true)
     else this.#lookup(record).catch(() => {})

@@ -299,7 +299,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   }
   /** Counts and settings are as of this reply. */
   #queueNow(done: ExchangeReply, settles: boolean): void {
-    // Another queue object of this process may be waiting until the queue is idle, or for room.
+    // Another queue object of this process may be waiting until the queue is idle, or for space.
     const waited = this.#counts.pending + this.#counts.delayed
     this.#counted(done.counts, settles || done.counts.pending + done.counts.delayed < waited)
     this.#settingsNow(done)
@@ -329,7 +329,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     }
   }
   #heed({ notices: stored }: ExchangeReply, notices: Notices | undefined): void {
-    for (const record of notices?.lostRuns ?? []) this.#remoteEndings.lost(record)
+    for (const record of notices?.lostRuns ?? []) this.#remoteEndings.lostRun(record)
     const { recovered = [], droppedReports = 0 } = stored ?? {}
     // The next exchange acknowledges the reports.
     if (recovered.length > 0) this.#options.wake()
@@ -517,10 +517,10 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (this.#identities.fenceOf(record) !== fence) return
     // An earlier reply may have reported the same already, or a later state.
     const isSuperseded = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
-    if (isSuperseded) return this.#identities.release(record)
+    if (isSuperseded) return this.#identities.forget(record)
     const { end, keepsError } = transitionOf(kind)
     if (end === undefined) {
-      this.#identities.release(record)
+      this.#identities.forget(record)
       goBack(settled, now)
       return this.#setWaiting(record, now, 0)
     }

@@ -46,12 +46,12 @@ export interface Claimant {
   /** The suspect that runs in this process. */
   readonly running: { readonly alone: boolean } | undefined
   /** Whether nothing is underway in this process. */
-  isIdle(): boolean
+  nothingUnderway(): boolean
   /**
    * Whether it can become idle. It cannot while a body runs whose job has ended or whose queue has stopped, because the
    * end of such a body is not reported.
    */
-  canBeIdle(): boolean
+  canDrain(): boolean
 }
 /** The suspects of the queue that could start now. */
 export interface Candidates {
@@ -125,8 +125,8 @@ export class SuspectLine {
     const { queue, now, running } = claimant
     this.#waits(queue, aloneSince, undefined)
     let nextLookAt = Infinity
-    if (this.#canBeIdle(claimant)) {
-      const isIdle = claimant.isIdle()
+    if (this.#canDrain(claimant)) {
+      const isIdle = claimant.nothingUnderway()
       if (aloneSince !== undefined && isIdle) return { claims: 'alone', withFirst: false, nextLookAt }
       if (this.#drains(now) || (isIdle && this.#giveWayToAlone(queue, now))) {
         return { claims: 'nothing', withFirst: false, nextLookAt: this.nextLook(now) }
@@ -143,7 +143,7 @@ export class SuspectLine {
   }
   /** The queue claims nothing. If the process is idle by now, the queue whose job must run alone is notified. */
   passes(claimant: Claimant): void {
-    if (this.#canBeIdle(claimant) && claimant.isIdle()) this.#giveWayToAlone(claimant.queue, claimant.now)
+    if (this.#canDrain(claimant) && claimant.nothingUnderway()) this.#giveWayToAlone(claimant.queue, claimant.now)
   }
   /** The queue starts nothing at present. */
   leaves(queue: number): void {
@@ -186,8 +186,8 @@ export class SuspectLine {
     return wakes
   }
 
-  #canBeIdle(claimant: Claimant): boolean {
-    return claimant.now >= this.#crowdedUntil && claimant.canBeIdle()
+  #canDrain(claimant: Claimant): boolean {
+    return claimant.now >= this.#crowdedUntil && claimant.canDrain()
   }
   #waits(queue: number, aloneSince: number | undefined, first: Standing | undefined): void {
     if (aloneSince === undefined && first === undefined) this.#waiting.delete(queue)

@@ -92,6 +92,6 @@ export function outcomeUnknown(request: Request, cause: unknown): OutcomeUnknown
 }
 
 /** The error of a request that was unanswered when the connection was lost for good. */
-export function linkLost(request: Request, error: Error): Error {
+export function errorOfUnanswered(request: Request, error: Error): Error {
   return request.kind === 'put' || request.kind === 'command' ? outcomeUnknown(request, error) : error
 }

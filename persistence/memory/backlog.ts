@@ -182,7 +182,7 @@ class MemorySession implements BacklogSession {
     queue.prune(now, keep, settled.length)
     queue.makeReady(now, wall)
     const claimed = queue.claim(exchange, keep)
-    // A queue that puts elsewhere may be waiting for this one to be idle, or for room.
+    // A queue that puts elsewhere may be waiting for this one to be idle, or for space.
     if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()
     const result = queue.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed
     if (!requests) return result
@@ -275,11 +275,11 @@ class MemorySession implements BacklogSession {
     const mark = typeof after === 'string' ? jobs.find(after) : after
     // The record of a removed job still gives its position in the list, unless the job was never accepted.
     if (after !== undefined && !mark?.seq) throw new JobUnknownError(typeof after === 'string' ? after : after.id)
-    const plainToo = (state === undefined || state === 'pending') && key === undefined
+    const inPlainJobs = (state === undefined || state === 'pending') && key === undefined
     const all: Position[] = []
     for (const job of jobs.entries()) {
       if (typeof job === 'number') {
-        if (!plainToo) continue
+        if (!inPlainJobs) continue
       } else if ((state !== undefined && job.state !== state) || (key !== undefined && job.extras?.key !== key))
         continue
       const position = typeof job === 'number' ? { priority: 0, seq: job } : job

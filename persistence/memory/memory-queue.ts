@@ -159,8 +159,8 @@ export class MemoryQueue {
   keyScope(key: string): Scope & { readonly rules: readonly RateRule[] } {
     const entry = this.keys?.find(key)
     const { width, rate, paused } = this.keys?.settingsOf(key) ?? { width: Infinity, rate: noKeys.rate, paused: false }
-    const { underway = 0, heldUntil = this.heldUntil(key) ?? -Infinity } = entry ?? {}
-    return { width, paused, rules: rate, underway, heldUntil, rate: entry?.rate ?? new Rate(rate) }
+    const { bodies = 0, heldUntil = this.heldUntil(key) ?? -Infinity } = entry ?? {}
+    return { width, paused, rules: rate, bodies, heldUntil, rate: entry?.rate ?? new Rate(rate) }
   }
   /** A body has ended, or goes on without a slot. */
   bodyEnded(record: JobRecord, now: number): void {
@@ -457,7 +457,7 @@ export class MemoryQueue {
     const { ready, rate, ruleSet, counts, sharedPaused, keys } = this
     const keyRules = keys ? keys.rules : noKeys.rate
     const { isShared } = ruleSet
-    const limited = !rate.idle || isShared || keys?.limitsRate === true
+    const limited = !rate.limitsNothing || isShared || keys?.limitsRate === true
     const grace = limited ? graceMs(keyRules.length > 0 ? [...ruleSet.inForce, ...keyRules] : ruleSet.inForce) : 0
     const claimed: JobRecord[] = []
     const grants: Grant[] | undefined = limited ? [] : undefined

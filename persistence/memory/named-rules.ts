@@ -68,7 +68,7 @@ export class NamedRules {
     for (const shared of used) shared.users.set(user.number, user)
     return used
   }
-  /** Changes a start of that rule, which may give room to another queue. */
+  /** Changes a start of that rule, which may free capacity for another queue. */
   recount(user: RuleUser, name: string, now: number, change: (rate: Rate) => void): void {
     const shared = this.#rules.get(name)
     if (!shared) return

@@ -36,7 +36,7 @@ export class KeyEntry implements Turn, Scope {
   readonly key: string
   readonly jobs: Ready = new Ready()
   settings: KeySettings
-  underway = 0
+  bodies = 0
   heldUntil: number = -Infinity
   rate: Rate | undefined
   /** The key has jobs, and a limit of its own holds it up. */
@@ -208,7 +208,7 @@ export class ReadyByKey {
       this.#clock = clockAfterStart(this.#clock, tag)
       if (this.#clock > clockBound) this.#rebase()
     }
-    entry.underway++
+    entry.bodies++
     this.#take(entry, job)
   }
   /** Sets the virtual clock and all tags back, so that they stay exact. Keys without a turn keep at most theirs. */
@@ -231,15 +231,15 @@ export class ReadyByKey {
   released(job: JobRecord, now: number): void {
     const entry = this.#entryOf(job)
     if (!entry) return
-    entry.underway--
+    entry.bodies--
     if (job.ended && job.extras) job.extras.keyEntry = undefined
     this.#recheck(entry, now)
   }
   /** A body of the key runs, though it was not claimed here. */
   runs(job: JobRecord): void {
-    this.#entryFor(job).underway++
+    this.#entryFor(job).bodies++
   }
-  /** Starts of the key count otherwise now, so it may have room earlier. */
+  /** Starts of the key count otherwise now, so it may have capacity earlier. */
   recounted(key: string, now: number): void {
     const entry = this.#entries.get(key)
     if (entry?.refusal) this.#recheck(entry, now)
@@ -312,7 +312,7 @@ export class ReadyByKey {
     }
     this.#turns.moved(entry)
   }
-  /** Perhaps another job is next in a key that is held up. It may cost less than the one that had no room. */
+  /** Perhaps another job is next in a key that is held up. It may cost less than the one that had no capacity. */
   #nextChanged(entry: KeyEntry): void {
     if (entry.refusal?.rule?.unit !== undefined) this.#recheck(entry, -Infinity)
   }
@@ -334,7 +334,7 @@ export class ReadyByKey {
   #forget(entry: KeyEntry, now = -Infinity): void {
     this.#dropAlarm(entry)
     entry.refusal = undefined
-    if (entry.underway > 0) return
+    if (entry.bodies > 0) return
     const until = Math.max(entry.heldUntil, entry.rate?.emptyAt(now) ?? -Infinity)
     if (until > now) this.#setAlarm(this.#idle, entry, until)
     else this.#entries.delete(entry.key)

@@ -191,13 +191,13 @@ function because(cause: unknown): string {
 }
 
 /** The kind of reaction that an error of SQLite calls for. */
-export type Fault = 'busy' | 'full' | 'disk' | 'broken' | 'other'
+export type Fault = 'busy' | 'diskFull' | 'disk' | 'broken' | 'other'
 
 export function faultOf(error: unknown): Fault {
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code !== 'string') return 'other'
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) return 'busy'
-  if (code.startsWith('SQLITE_FULL')) return 'full'
+  if (code.startsWith('SQLITE_FULL')) return 'diskFull'
   if (code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB')) return 'broken'
   if (/^SQLITE_(IOERR|CANTOPEN|READONLY|PROTOCOL|NOMEM)/.test(code)) return 'disk'
   return 'other'

@@ -33,7 +33,7 @@ export const handedOver: readonly Plant[] = [
     finders: ['lib/text/checkpoint-value', 'flow/handed-over'],
   },
   {
-    name: 'an ending becomes text when it is told',
+    name: 'an ending becomes text when it is sent, not when the handler returns',
     file: 'lib/dispatch/launcher.ts',
     edits: [{ find: '    run.text = this.#endingTexts?.of(run)\n', replace: '' }],
     why: 'an error that is changed after it was thrown is recorded as it was later, and results are not kept',
@@ -68,7 +68,7 @@ export const handedOver: readonly Plant[] = [
     finders: ['lib/parse/label'],
   },
   {
-    name: 'a key that is asked for may be anything',
+    name: 'a list accepts any value as its key',
     file: 'lib/control/queries.ts',
     edits: [{ find: `    if (key !== undefined) checkLabel('jobs.key', key)\n`, replace: '' }],
     why: 'a value that V8 cannot copy kills the thread of the file, again and again, for one question',
@@ -101,7 +101,7 @@ export const handedOver: readonly Plant[] = [
     finders: ['lib/text/error-to-json'],
   },
   {
-    name: 'what a file refuses for good is told again for ever',
+    name: 'a settle that a file refuses for good is sent again for ever',
     file: 'lib/dispatch/exchanges.ts',
     edits: [{ find: `if (codeOf(error) === 'STORE') {`, replace: `if (codeOf(error) === 'STORE' && isPiece) {` }],
     why: 'F1: one value that the file refuses stops the whole queue',

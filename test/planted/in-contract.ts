@@ -81,14 +81,14 @@ export const inContract: readonly Plant[] = [
     finders: ['persistence/memory/backlog'],
   },
   {
-    name: 'nobody is told that a job has ended elsewhere',
+    name: 'no caller is notified that a job has ended elsewhere',
     file: 'persistence/durable/remote-endings.ts',
     edits: [{ find: '    ended(record)\n', replace: '' }],
     why: 'B31: the result of a job that another process runs never settles',
     finders: severalProcesses,
   },
   {
-    name: 'a process that did not answer is not told that it lost its jobs',
+    name: 'a process that did not answer is not notified that it lost its jobs',
     file: 'persistence/durable/link.ts',
     edits: [{ find: 'for (const client of this.#clients) if (client.works) client.stalled()', replace: '' }],
     why: 'B34: `stalled` is never emitted',

@@ -26,7 +26,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'the place of a put that its signal took out stays taken',
     file: 'lib/control/aborts.ts',
-    edits: [{ find: '      intake.roomFreed()\n', replace: '' }],
+    edits: [{ find: '      intake.spaceFreed()\n', replace: '' }],
     why: 'a put that would fit waits behind one that is gone',
     finders: ['flow/signals'],
   },
@@ -66,7 +66,7 @@ export const inEndings: readonly Plant[] = [
     finders: ['flow/sqlite/signals'],
   },
   {
-    name: 'a clear leaves the puts that wait for room',
+    name: 'a clear leaves the puts that wait for space',
     file: 'lib/control/commands.ts',
     edits: [{ find: 'waiting = key === undefined ? intake.takeWaiting() : []', replace: 'void intake' }],
     why: 'I2: what was put before a clear is not cleared',
@@ -76,7 +76,7 @@ export const inEndings: readonly Plant[] = [
     name: 'a queue is idle when a stop has given its jobs back',
     file: 'lib/control/shutdown.ts',
     edits: [{ find: 'waiters.stop(pending + delayed + underway > 0)', replace: 'waiters.stop(false)' }],
-    why: 'who waits for all to be done is told so of what never ran',
+    why: 'idle() resolves although jobs have never run',
     finders: ['flow/pause-stop'],
   },
   {
@@ -95,7 +95,7 @@ export const inEndings: readonly Plant[] = [
         replace: 'if (!timedOut || this.launched) return',
       },
     ],
-    why: 'run() and result never settle, and nothing but stuck is heard',
+    why: 'run() and result never settle, and no event but stuck is emitted',
     finders: ['flow/retry', 'flow/faults-handler'],
   },
   {
@@ -109,7 +109,7 @@ export const inEndings: readonly Plant[] = [
     name: 'an exchange takes whatever has ended',
     file: 'lib/dispatch/exchanges.ts',
     edits: [{ find: 'if (settled.length <= most) return', replace: 'if (settled.length <= 1e9) return' }],
-    why: 'the event loop stands still while the endings of very many bodies are told',
+    why: 'the event loop stands still while the endings of very many bodies are announced',
     finders: ['flow/mass'],
   },
   {
@@ -140,7 +140,7 @@ export const inEndings: readonly Plant[] = [
     finders: ['flow/put'],
   },
   {
-    name: 'a put waits for room after the stop',
+    name: 'a put waits for space after the stop',
     file: 'lib/control/shutdown.ts',
     edits: [
       {
@@ -153,7 +153,7 @@ export const inEndings: readonly Plant[] = [
     finders: ['flow/put'],
   },
   {
-    name: 'a stop refuses all that waits for room in one go',
+    name: 'a stop refuses all puts that wait for space in one step',
     file: 'lib/control/shutdown.ts',
     edits: [
       {
@@ -163,7 +163,7 @@ export const inEndings: readonly Plant[] = [
       if (this.#dispatch.yieldPoint.step() && this.#lifecycle.stopped) await`,
       },
     ],
-    why: 'the loop is held up for as long as twenty thousand puts take to be told',
+    why: 'the loop is held up while twenty thousand puts are announced',
     finders: ['flow/mass'],
   },
   {
@@ -209,14 +209,14 @@ export const inEndings: readonly Plant[] = [
     finders: ['lib/rules/transitions', 'flow/signals', 'flow/sqlite/signals'],
   },
   {
-    name: 'a handler that waits for its own queue is not told',
+    name: 'a handler that waits for its own queue is not warned',
     file: 'lib/run/run.ts',
     edits: [{ find: '      enterBody(this)\n      answer =', replace: '      answer =' }],
     why: 'a queue stands still for ever, without a word',
     finders: ['flow/own-waits'],
   },
   {
-    name: 'whoever waits long is told that it waits for itself',
+    name: 'a caller that waits long is warned that it waits for itself',
     file: 'lib/run/self-waits.ts',
     edits: [{ find: 'if (!run.isOf(record, fence) || run.bodyEnded || !isStuck()) return', replace: 'void isStuck' }],
     why: 'a warning that is not so',
@@ -240,7 +240,7 @@ export const inEndings: readonly Plant[] = [
     name: 'a step that is no object is taken for one',
     file: 'lib/cooperate/cooperator.ts',
     edits: [{ find: `if (typeof result === 'object' && result !== null) return`, replace: 'if (result) return' }],
-    why: 'an iterator that answers a number is asked for ever, and keeps its slot',
+    why: 'an iterator that returns a number is stepped for ever, and keeps its slot',
     finders: ['flow/forms'],
   },
 ]

@@ -3,7 +3,7 @@ import type { Plant } from './plant.ts'
 
 export const inFile: readonly Plant[] = [
   {
-    name: 'the other queue objects of a name are not told that an exchange has taken jobs out',
+    name: 'the other queue objects of a name are not notified that an exchange has taken jobs out',
     file: 'persistence/durable/session.ts',
     edits: [
       {
@@ -11,7 +11,7 @@ export const inFile: readonly Plant[] = [
         replace: 'settles && waited >= 0)',
       },
     ],
-    why: 'a put of a queue without a handler waits for room that there is',
+    why: 'a put of a queue without a handler waits for space that is free',
     finders: ['flow/sqlite/without-handler'],
   },
   {
@@ -65,12 +65,12 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/store/suspects'],
   },
   {
-    name: 'a suspect does not ask its key again behind the jobs of its claim',
+    name: 'a suspect does not check its key again behind the jobs of its claim',
     file: 'persistence/durable/execute/claim.ts',
     edits: [
       {
-        find: 'if (!obstacle) return claim.start(suspect, alone)\n',
-        replace: "if (obstacle?.kind !== 'queueWaits') return claim.start(suspect, alone)\n",
+        find: 'if (!obstacle) return claim.take(suspect, alone)\n',
+        replace: "if (obstacle?.kind !== 'queueWaits') return claim.take(suspect, alone)\n",
       },
     ],
     why: 'more jobs of a key run than its width allows',
@@ -109,7 +109,7 @@ export const inFile: readonly Plant[] = [
     name: 'a claim does not raise the fence',
     file: 'persistence/sqlite/store/admission.ts',
     edits: [{ find: 'attempt: attempt + 1, fence: fence + 1', replace: 'attempt: attempt + 1, fence' }],
-    why: 'I12: two runs of one job cannot be told apart',
+    why: 'I12: two runs of one job cannot be distinguished',
     finders: [
       'persistence/sqlite/store/store-contract',
       'persistence/sqlite/store/store',
@@ -237,7 +237,7 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/thread/loop'],
   },
   {
-    name: 'commits of others are not heard of',
+    name: 'commits of other processes are not noticed',
     file: 'persistence/sqlite/thread/loop.ts',
     edits: [
       {
@@ -369,7 +369,7 @@ export const inFile: readonly Plant[] = [
     name: 'a thread whose file is missing is started again',
     file: 'persistence/sqlite/thread/thread-connection.ts',
     edits: [{ find: 'if (isMissingFile(cause)) return', replace: 'if (isMissingFile({})) return' }],
-    why: 'whoever bundles his application is told to start the process again, which changes nothing',
+    why: 'the error for a bundled application advises to restart the process, which changes nothing',
     finders: ['persistence/sqlite/thread/thread-host'],
   },
   {
@@ -394,11 +394,11 @@ export const inFile: readonly Plant[] = [
     name: 'a queue that only looks takes the news of the one that works',
     file: 'persistence/durable/execute/exchange.ts',
     edits: [{ find: 'works ? store.takeCancels(queue) : []', replace: 'number > 0 ? store.takeCancels(queue) : []' }],
-    why: 'a cancel never reaches its run, and afterCrash is not asked',
+    why: 'a cancel never reaches its run, and afterCrash is not called',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change'],
   },
   {
-    name: 'a cancel is forgotten when its run has been told',
+    name: 'a cancel is forgotten when its run has been notified',
     file: 'persistence/sqlite/tables/cancel-requests.ts',
     edits: [{ find: '(runs === 1 ? this.#markReported', replace: '(runs === 2 ? this.#markReported' }],
     why: 'a run that was about to go back goes on, although its cancel was answered',
@@ -409,10 +409,10 @@ export const inFile: readonly Plant[] = [
     ],
   },
   {
-    name: 'a thread that was started again is asked the new before the old',
+    name: 'a restarted thread gets new requests before the old ones',
     file: 'persistence/durable/link.ts',
     edits: [{ find: `this.#state.kind !== 'open' || (pending`, replace: `this.#state.kind === 'lost' || (pending` }],
-    why: 'I3: an exchange that is done after a later one is never done, and its endings were told',
+    why: 'I3: an exchange that is done after a later one is never done, although its endings were announced',
     finders: ['persistence/durable/link'],
   },
   {
@@ -428,10 +428,10 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/tables/exchange-replies'],
   },
   {
-    name: 'an exchange that is asked again tells only what it claimed',
+    name: 'a repeated exchange reports only what it claimed',
     file: 'persistence/sqlite/tables/exchange-replies.ts',
     edits: [{ find: 'queue.queueId, number) as string', replace: 'queue.queueId, -number) as string' }],
-    why: 'I1, I3: with an answer are lost a cancel that its run never hears of, and that an ending changed nothing',
+    why: 'I1, I3: with a lost reply are lost the notice of a cancel, and the notice that an ending changed nothing',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/exchange-replies'],
   },
   {
@@ -464,7 +464,7 @@ export const inFile: readonly Plant[] = [
         replace: '',
       },
     ],
-    why: 'I2, I10: after the death of its thread a put is stored twice, or is told that its own job existed before',
+    why: 'I2, I10: after the death of its thread a put is stored twice, or its job is reported as one that existed before',
     finders: ['persistence/sqlite/store/store-contract', 'simulation/regressions'],
   },
   {
@@ -547,7 +547,7 @@ export const inFile: readonly Plant[] = [
     ],
   },
   {
-    name: 'durability is not what was asked for',
+    name: 'durability is not as requested',
     file: 'persistence/sqlite/file/open.ts',
     edits: [{ find: `const level = durability === 'power' ? 2 : 1`, replace: `const level = 1` }],
     why: 'I1: what was acknowledged is lost when the power fails',
@@ -562,7 +562,7 @@ export const inFile: readonly Plant[] = [
         replace: "const waits = kind !== 'exchange' && this.#lastReply === 'exchange'",
       },
     ],
-    why: 'I11: `underway` is heard before `pending`',
+    why: 'I11: `underway` is emitted before `pending`',
     finders: ['persistence/durable/link'],
   },
   {
@@ -580,14 +580,14 @@ export const inFile: readonly Plant[] = [
     finders: ['lib/rules/grace', 'persistence/sqlite/store/store-contract'],
   },
   {
-    name: 'what a busy store was asked is forgotten',
+    name: 'a request to a busy store is forgotten',
     file: 'persistence/durable/local-connection.ts',
     edits: [{ find: 'this.#requests.unshift(...left)', replace: 'if (!left) return' }],
     why: 'I2: a put is never answered, and an exchange never done',
     finders: ['persistence/durable/local-connection'],
   },
   {
-    name: 'nobody is told of changes to a store in this process',
+    name: 'no session is notified of changes to a store in this process',
     file: 'persistence/durable/local-connection.ts',
     edits: [
       {
@@ -599,10 +599,10 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/naive/shared-contract', 'persistence/durable/local-connection'],
   },
   {
-    name: 'a process that gave up its claims is not told',
+    name: 'a process that gave up its claims is not notified',
     file: 'persistence/durable/local-connection.ts',
     edits: [{ find: 'this.#events.stalled()', replace: 'if (this.#inTrouble) this.#events.stalled()' }],
-    why: 'I23: its runs go on as if their jobs were theirs, and nobody hears `stalled`',
+    why: 'I23: its runs go on as if their jobs were theirs, and `stalled` is not emitted',
     finders: ['persistence/naive/shared-contract', 'persistence/durable/local-connection'],
   },
   {
@@ -654,11 +654,11 @@ export const inFile: readonly Plant[] = [
         replace: 'return false',
       },
     ],
-    why: 'I1: what the one before told is taken for told, and never stored',
+    why: 'I1: a report of the exchange before counts as delivered, and is never stored',
     finders: ['persistence/sqlite/thread/loop'],
   },
   {
-    name: 'who asks for a result late waits for the next change',
+    name: 'a result that is first read late waits for the next change',
     file: 'persistence/durable/session.ts',
     edits: [
       {
@@ -674,7 +674,7 @@ export const inFile: readonly Plant[] = [
     name: 'where jobs of made ids are is forgotten with the first of them',
     file: 'persistence/sqlite/tables/generated-ids.ts',
     edits: [{ find: 'this.#isThere.get(seq, seq + jobs)', replace: 'this.#isThere.get(seq, seq + 1)' }],
-    why: 'I1: a job that waits is not there for who asks for it by its id',
+    why: 'I1: a waiting job cannot be found by its id',
     finders: ['persistence/sqlite/tables/generated-ids'],
   },
   {
@@ -716,7 +716,7 @@ export const inFile: readonly Plant[] = [
     name: 'what a dead worker did not acknowledge is nobody’s',
     file: 'persistence/sqlite/store/recovery.ts',
     edits: [{ find: 'this.#parts.reports.freeAll(this.#parts.queues, worker)', replace: '' }],
-    why: 'an ending by a crash is heard by nobody when the worker that was about to emit it dies too',
+    why: 'no process emits an ending by a crash when the worker that was about to emit it dies too',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports', 'crash/heard'],
   },
   {
@@ -725,7 +725,7 @@ export const inFile: readonly Plant[] = [
     edits: [
       { find: 'reports.add(queue, seq, ended, from === worker)', replace: 'reports.add(queue, seq, ended, true)' },
     ],
-    why: 'a web process notices the death, and no worker hears what became of the jobs',
+    why: 'a web process notices the death, and no worker is notified what became of the jobs',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports', 'crash/heard'],
   },
   {
@@ -736,9 +736,9 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },
   {
-    name: 'jobs are claimed before the events of crashes are told',
+    name: 'jobs are claimed before crashes are reported',
     file: 'persistence/durable/execute/exchange.ts',
-    edits: [{ find: 'reports.full ? 0 : request.room', replace: 'request.room' }],
+    edits: [{ find: 'reports.fillsReply ? 0 : request.room', replace: 'request.room' }],
     why: 'a job starts again before its recovered event',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },
@@ -774,7 +774,7 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/file/lock', 'crash/lock-file'],
   },
   {
-    name: 'the lock of a file that was removed is not asked',
+    name: 'the lock of a file that was removed is not tested',
     file: 'persistence/sqlite/file/lock.ts',
     edits: [{ find: 'if (watched && file === undefined) return', replace: 'if (watched && file === 0n) return' }],
     why: 'I13: a stopped process whose lock file was removed loses its jobs to those that saw it live',

@@ -29,7 +29,7 @@ export const inGlobalWidth: readonly Plant[] = [
     finders: ['lib/limits/global-width'],
   },
   {
-    name: 'in memory a claim does not ask the global width',
+    name: 'in memory a claim does not check the global width',
     file: 'persistence/memory/memory-queue.ts',
     edits: [{ find: 'Math.min(room, maxClaimed, free)', replace: 'Math.min(room, maxClaimed)' }],
     why: 'more jobs run than the global width allows',
@@ -55,7 +55,7 @@ export const inGlobalWidth: readonly Plant[] = [
     name: 'on a file a job that awaits a verdict keeps the slot of its dead process',
     file: 'persistence/sqlite/store/slots.ts',
     edits: [{ find: ' - (this.#awaiting.get(queueId) as number)', replace: '' }],
-    why: 'slots are idle while afterCrash asks',
+    why: 'slots stay unused while afterCrash runs',
     finders: ['persistence/sqlite/store/store-contract'],
   },
   {

@@ -24,7 +24,7 @@ export const inKeys: readonly Plant[] = [
     finders: ['flow/sqlite/costs'],
   },
   {
-    name: 'on a file no event says that the next job of a key waits for its cost',
+    name: 'on a file no event reports that the next job of a key waits for its cost',
     file: 'persistence/sqlite/store/key-turns.ts',
     edits: [
       {
@@ -106,7 +106,7 @@ export const inKeys: readonly Plant[] = [
   {
     name: 'a key runs one job more than its width',
     file: 'lib/limits/width.ts',
-    edits: [{ find: 'underway >= width', replace: 'underway > width' }],
+    edits: [{ find: 'bodies >= width', replace: 'bodies > width' }],
     why: 'the limit of a tenant is exceeded',
     finders: ['lib/limits/limits', 'flow/keys'],
   },
@@ -145,7 +145,7 @@ export const inKeys: readonly Plant[] = [
     name: 'in memory a late look at a corrected cost is left out',
     file: 'persistence/memory/ready-by-key.ts',
     edits: [{ find: 'if (entry?.refusal) this.#recheck(entry, now)', replace: '' }],
-    why: 'a key waits longer than its rule asks for',
+    why: 'a key waits longer than its rule requires',
     finders: ['flow/keys'],
   },
   {

@@ -3,10 +3,10 @@ import type { Plant } from './plant.ts'
 
 export const inMemory: readonly Plant[] = [
   {
-    name: 'in memory, nobody tells the other queue objects of a name that an exchange has changed something',
+    name: 'in memory, the other queue objects of a name are not notified that an exchange has changed something',
     file: 'persistence/memory/backlog.ts',
     edits: [{ find: 'if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()', replace: '' }],
-    why: 'I16: idle() of a queue without a handler never resolves, and its puts wait for room that there is',
+    why: 'I16: idle() of a queue without a handler never resolves, and its puts wait for space that is free',
     finders: ['flow/without-handler'],
   },
   {
@@ -159,8 +159,8 @@ export const inMemory: readonly Plant[] = [
     const existed = this.#existed(records, now)
     const fresh`,
         replace: `
-    const partly = records.findIndex(({ extras }) => extras?.cost && room.rate.endedUnrun(extras.cost))
-    if (partly > 0) room.accept(records.slice(0, partly), undefined, now, wall)
+    const partly = records.findIndex(({ extras }) => extras?.cost && queue.rate.impossible(extras.cost))
+    if (partly > 0) queue.accept(records.slice(0, partly), undefined, now, wall)
     const existed = this.#existed(records, now)
     const fresh`,
       },

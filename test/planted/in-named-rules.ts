@@ -3,10 +3,10 @@ import type { Plant } from './plant.ts'
 
 export const inNamedRules: readonly Plant[] = [
   {
-    name: 'a queue does not leave room for those that wait for its rule',
+    name: 'a queue does not leave capacity for those that wait for its rule',
     file: 'lib/limits/turn.ts',
     edits: [{ find: 'ahead.amount === 0', replace: 'ahead.amount >= 0' }],
-    why: 'the queue that asks first takes all starts of a shared rule, and others starve',
+    why: 'the queue that claims first takes all starts of a shared rule, and others starve',
     finders: ['lib/limits/named-rules', 'flow/named-rules'],
   },
   {
@@ -76,7 +76,7 @@ export const inNamedRules: readonly Plant[] = [
     name: 'a key that is held is no reason where keys are not declared',
     file: 'persistence/sqlite/store/claim.ts',
     edits: [{ find: '    if (claim.room > 0) claim.blocked = this.#holdOfKey(queue, now)\n', replace: '' }],
-    why: 'nobody hears that a tenant waits',
+    why: 'no event reports that a tenant waits',
     finders: ['persistence/sqlite/backlog'],
   },
 ]

@@ -51,7 +51,7 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/cautions'],
   },
   {
-    name: 'what keeps the process alive is told to let go, and does not',
+    name: 'the timer that keeps the process alive stays when it should end',
     file: 'lib/dispatch/keep-alive.ts',
     edits: [
       {
@@ -113,7 +113,7 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/forms'],
   },
   {
-    name: 'the cost of a launch that is told late is forgotten',
+    name: 'the cost of a launch that is reported late is forgotten',
     file: 'lib/dispatch/launcher.ts',
     edits: [
       {
@@ -155,10 +155,10 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/faults-volume'],
   },
   {
-    name: 'a job is put anew before its ending was told',
+    name: 'a job is put anew before its ending was announced',
     file: 'lib/control/commands.ts',
     edits: [{ find: 'if (this.#unreported.size > 0) await', replace: 'if (this.#unreported.size < 0) await' }],
-    why: 'I11, I16: an ending is not heard, and the result that was asked for never settles',
+    why: 'I11, I16: an ending is not announced, and its result never settles',
     finders: ['flow/mass'],
   },
   {
@@ -236,7 +236,7 @@ export const inQueue: readonly Plant[] = [
     finders: ['lib/dispatch/dispatch', 'flow/invariants'],
   },
   {
-    name: 'room that was asked for in vain is not asked for again',
+    name: 'room that was requested in vain is not requested again',
     file: 'lib/dispatch/exchanges.ts',
     edits: [{ find: '    this.wantRoom()\n', replace: '' }],
     why: 'I6: of a wider queue whose exchanges are far away, some slots stay empty though jobs wait',
@@ -254,7 +254,7 @@ export const inQueue: readonly Plant[] = [
     emitter.announce('width', now, before, ...reason)`,
       },
     ],
-    why: 'I6: jobs wait though there is room',
+    why: 'I6: jobs wait though there are free slots',
     finders: ['flow/width', 'flow/invariants'],
   },
   {
@@ -385,7 +385,7 @@ export const inQueue: readonly Plant[] = [
     finders: ['lib/dispatch/dispatch'],
   },
   {
-    name: 'an ending is told before it is stored',
+    name: 'an ending is announced before it is stored',
     file: 'lib/dispatch/dispatch.ts',
     edits: [
       {
@@ -401,7 +401,7 @@ export const inQueue: readonly Plant[] = [
     }`,
       },
     ],
-    why: 'I3: a process that dies in between has told of an ending that comes again',
+    why: 'I3: a process that dies in between has announced an ending that comes again',
     finders: ['flow/events', 'crash/points'],
   },
   {
@@ -431,7 +431,7 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/context'],
   },
   {
-    name: 'a clean context has the stores of whoever asks for one',
+    name: 'a clean context has the stores of its caller',
     file: 'lib/support/clean-context.ts',
     edits: [
       {
@@ -475,10 +475,10 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/sqlite/context'],
   },
   {
-    name: 'a failed opening is told as a warning besides its rejection',
+    name: 'a failed opening emits a warning besides its rejection',
     file: 'lib/control/opening.ts',
     edits: [{ find: 'if (!this.#isAwaited && !intake.failureReported) emitter', replace: 'emitter' }],
-    why: 'one error comes twice, the second time as one that nobody heard',
+    why: 'one error is reported twice, the second time as unobserved',
     finders: ['flow/doors'],
   },
   {
@@ -497,7 +497,7 @@ export const inQueue: readonly Plant[] = [
     name: 'the key of a question is not looked at',
     file: 'lib/control/queries.ts',
     edits: [{ find: 'if (key !== undefined) checkLabel', replace: `if (key === '') checkLabel` }],
-    why: 'a key that is no text is told as a fault of the backlog, and not by its name',
+    why: 'a key that is no text is reported as a fault of the backlog, and not by its name',
     finders: ['flow/sqlite/every-door'],
   },
   {
@@ -535,7 +535,7 @@ export const inQueue: readonly Plant[] = [
     name: 'a throttle without a Retry-After holds nothing where retries do not wait',
     file: 'lib/settle/backoff.ts',
     edits: [{ find: 'return retry.delayMs || 1_000', replace: 'return retry.delayMs' }],
-    why: 'a server that says 429 is asked again and again, without an end',
+    why: 'a server that replies 429 is called again and again, without an end',
     finders: ['lib/settle/error-settlement'],
   },
   {
@@ -637,7 +637,7 @@ export const inQueue: readonly Plant[] = [
       ofEvent`,
       },
     ],
-    why: 'a listener can hurt the queue: an event is not heard by the next one, and a pass of the loop ends in the middle',
+    why: 'a listener can hurt the queue: the next listener is not called, and a pass of the loop ends in the middle',
     finders: ['flow/events', 'flow/faults-listener'],
   },
   {
@@ -692,16 +692,16 @@ export const inQueue: readonly Plant[] = [
     name: 'a lost run gives its result',
     file: 'lib/announce/results.ts',
     edits: [{ find: 'run?.fence === record.fence && (', replace: 'run !== undefined && (' }],
-    why: 'I16: who waits is told what a run returned that did not count',
+    why: 'I16: a waiting caller gets the result of a run that did not count',
     finders: ['lib/announce/results', 'simulation/regressions'],
   },
   {
-    name: 'a put while all room is asked for is not asked for when there is some',
+    name: 'a job put while all slots were requested is not claimed when one is free',
     file: 'lib/dispatch/dispatch.ts',
     edits: [
       {
-        find: 'if (!isFull || isSuspended) return this.wake()\n    this.#exchanges.wantRoom()',
-        replace: 'if (!isFull || isSuspended) return this.wake()',
+        find: 'if (!isWidthTaken || isSuspended) return this.wake()\n    this.#exchanges.wantRoom()',
+        replace: 'if (!isWidthTaken || isSuspended) return this.wake()',
       },
     ],
     why: 'I1, I10: a job waits though a slot is free',
@@ -764,7 +764,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a plain pause of a queue without a handler seems to hold',
     file: 'lib/queue.ts',
-    edits: [{ find: 'if (!shared && !this.#works) return Promise.reject(plainPause())', replace: '' }],
+    edits: [{ find: 'if (!shared && !this.#works) return Promise.reject(pauseWithoutHandler())', replace: '' }],
     why: 'somebody believes that nothing starts, while the workers go on',
     finders: ['flow/without-handler'],
   },
@@ -783,9 +783,9 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/without-handler'],
   },
   {
-    name: 'each free place takes out all puts that wait for room',
+    name: 'each free place takes out all puts that wait for space',
     file: 'lib/put/overflow.ts',
-    edits: [{ find: 'this.#waiting.take(this.#room)', replace: 'this.#waiting.take(Infinity)' }],
+    edits: [{ find: 'this.#waiting.take(this.#space)', replace: 'this.#waiting.take(Infinity)' }],
     why: 'the time that very many waiting puts take grows with the square of their number',
     finders: ['lib/put/intake'],
   },
@@ -798,7 +798,7 @@ export const inQueue: readonly Plant[] = [
         replace: 'for (const entry of rest) this.#wait(entry)\n      if (rest.length > 0) return',
       },
     ],
-    why: 'puts that wait for room are accepted in another order than they were made in',
+    why: 'puts that wait for space are accepted in another order than they were made in',
     finders: ['lib/put/intake', 'flow/put'],
   },
   {
@@ -822,18 +822,18 @@ export const inQueue: readonly Plant[] = [
         replace: 'return this.#waiting.length > 0',
       },
     ],
-    why: 'a job is put that nobody runs, while its caller is told that the queue has stopped',
+    why: 'a job is put that nobody runs, while its caller gets QueueStoppedError',
     finders: ['lib/put/overflow', 'lib/put/intake'],
   },
   {
-    name: 'a cancel by id forgets the puts that wait for room',
+    name: 'a cancel by id forgets the puts that wait for space',
     file: 'lib/put/waiting-ids.ts',
     edits: [{ find: 'return this.#entries.has(id)', replace: `return id === '' && this.#entries.has(id)` }],
-    why: 'the answer is false, and what was cancelled runs as soon as there is room',
+    why: 'cancel() resolves false, and the cancelled job runs as soon as there is space',
     finders: ['flow/signals', 'flow/sqlite/signals'],
   },
   {
-    name: 'a cancel by id takes puts that wait for room although the backlog knows the id',
+    name: 'a cancel by id takes puts that wait for space although the backlog knows the id',
     file: 'lib/control/commands.ts',
     edits: [
       {
@@ -885,7 +885,7 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/pause-stop'],
   },
   {
-    name: 'what nobody heard is counted, and the count is never shown',
+    name: 'unobserved failures are counted, and the count is never shown',
     file: 'lib/events/events.ts',
     edits: [{ find: '    this.#failures.rest()\n', replace: '' }],
     why: 'a warning tells of one failed job, and a thousand failed after it',
@@ -895,7 +895,7 @@ export const inQueue: readonly Plant[] = [
     name: 'a queue without a handler takes options that it cannot honour',
     file: 'lib/queue.ts',
     edits: [{ find: 'if (handler === null) refuseWithoutHandler(options, parsed.backlog)', replace: '' }],
-    why: 'a web process asks for three attempts, and each job has one',
+    why: 'a web process sets three attempts, and each job has one',
     finders: ['flow/without-handler'],
   },
   {

@@ -55,7 +55,7 @@ export const inRate: readonly Plant[] = [
     return refused ? -1 : grant`,
       },
     ],
-    why: 'I6: every refusal holds up the next start, and a queue that asks often never starts anything',
+    why: 'I6: every refusal holds up the next start, and a queue that claims often never starts anything',
     finders: ['lib/rate/rate', 'flow/invariants'],
   },
   {
@@ -136,7 +136,7 @@ export const inRate: readonly Plant[] = [
   {
     name: 'windows that were not full shorten the jitter',
     file: 'lib/rate/window.ts',
-    edits: [{ find: 'if (!isFull || now <', replace: 'if (now <' }],
+    edits: [{ find: 'if (!isExhausted || now <', replace: 'if (now <' }],
     why: 'design.md 5: a night without work forgets the jitter, though nothing has shown that a shorter one does',
     finders: ['lib/rate/jitter'],
   },
@@ -189,7 +189,7 @@ export const inRate: readonly Plant[] = [
     name: 'a hold of the whole queue is explained as a rule that nobody has set',
     file: 'lib/limits/named-rules.ts',
     edits: [{ find: "why: rule ? 'rate' : 'hold', rule", replace: "why: 'rate', rule" }],
-    why: 'design.md 5: whoever asks why a job waits looks for a rule, and the server has asked for a pause',
+    why: 'explain names a rule, although the server has requested a pause',
     finders: ['lib/rules/explain', 'flow/holds'],
   },
 ]

@@ -162,7 +162,7 @@ const command: fc.Arbitrary<Command> = fc.record({
 })
 
 test('remote: for any requests and any faults of the connection, the invariants hold', async t => {
-  const seen = { together: 0, overtook: 0, lost: 0, refused: 0, forgotten: 0 }
+  const seen = { together: 0, overtook: 0, lostReplies: 0, refused: 0, forgotten: 0 }
   await fc.assert(
     fc.asyncProperty(fc.nat(), fc.array(command, { maxLength: 40 }), async (seed, commands) => {
       const clock = new VirtualClock({ seed })
@@ -231,5 +231,5 @@ test('remote: for any requests and any faults of the connection, the invariants 
     }),
     { numRuns: Number(process.env.REMOTE_RUNS ?? 300), seed: Number(process.env.REMOTE_SEED ?? 1) },
   )
-  t.true(seen.together > 1 && seen.overtook > 0 && seen.lost > 0 && seen.refused > 0, JSON.stringify(seen))
+  t.true(seen.together > 1 && seen.overtook > 0 && seen.lostReplies > 0 && seen.refused > 0, JSON.stringify(seen))
 })

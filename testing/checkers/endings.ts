@@ -345,7 +345,7 @@ export const promisesHold: Checker = (history, sure) => {
           (how === 'rejected' && (refusals.has(code) || code === 'RESULT_NOT_KEPT')) ||
           removed.has(job) ||
           (code === 'CANCELLED' && (doomed.has(job) || [...clears.values()].some(by => by !== entry.process))) ||
-          // A clear also removes puts that wait for room.
+          // A clear also removes puts that wait for space.
           (code === 'CANCELLED' && clears.size > 0 && !accepted.has(job)) ||
           stopping.has(entry.process) ||
           lost.has(`${entry.process} ${job}`)

@@ -1,7 +1,7 @@
 /** I27: keys share the starts by their weights. */
 import type { Entry } from '../entry.ts'
+import { FreeKeys } from './free-keys.ts'
 import { at, type Checker, found } from './judge.ts'
-import { KeyRoom } from './key-room.ts'
 import { Waiting } from './waiting.ts'
 
 /** Jobs without a key share as one. */
@@ -26,7 +26,7 @@ const steady: ReadonlySet<string> = new Set([
  */
 export const keysShare: Checker = (history, sure, { slackMs }) => {
   const waiting = new Waiting()
-  const keys = new KeyRoom(slackMs)
+  const keys = new FreeKeys(slackMs)
   /** The keys that wait for their turn, and the starts of each key since they began to. */
   const waits = new Map<string, Map<string, Entry<'launch'>[]>>()
   const works = new Set<string>()
@@ -62,7 +62,7 @@ export const keysShare: Checker = (history, sure, { slackMs }) => {
 }
 
 /** The keys that certainly have a job, and could start it before this entry. */
-function waitingKeys(waiting: Waiting, keys: KeyRoom, at: Entry, slackMs: number): Set<string> {
+function waitingKeys(waiting: Waiting, keys: FreeKeys, at: Entry, slackMs: number): Set<string> {
   const can = new Set<string>()
   for (const { by } of waiting.due(at.nowMs - slackMs)) {
     const key = by.key ?? keyless

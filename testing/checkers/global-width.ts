@@ -27,7 +27,7 @@ export class GlobalWidth {
     return this.#requested.possible(at, slackMs)
   }
   /** Whether one more than so many bodies may certainly run. */
-  hasRoom(bodies: number): boolean {
+  hasFreeSlot(bodies: number): boolean {
     return this.#requested.all.every(width => width === Infinity || bodies < width)
   }
 }

@@ -1,7 +1,7 @@
 /** I4, I5, I6: never more than the width, never faster than the rate, and no slower either. */
 import type { Entry } from '../entry.ts'
+import { FreeKeys } from './free-keys.ts'
 import { at, type Checker, found, hairMs, isWaiting } from './judge.ts'
-import { KeyRoom } from './key-room.ts'
 import { longestWindow, QueueStarts } from './starts.ts'
 import { Waiting } from './waiting.ts'
 
@@ -86,7 +86,7 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
   const waiting = new Waiting()
   const queue = new QueueStarts(slackMs)
   const { starts } = queue
-  const keys = new KeyRoom(slackMs)
+  const keys = new FreeKeys(slackMs)
   const reported = new Set<string>()
   const blocks = history.filter((entry): entry is Entry<'block'> => entry.kind === 'block')
   let unknownUntil = -Infinity

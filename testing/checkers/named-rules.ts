@@ -207,9 +207,9 @@ const patienceMs = 250
 /**
  * I30. Turns: while a queue could start a job but for a named rule, and starts `n` jobs, another queue starts by that
  * rule at most `(n + 1) * (limit + 1) + 1`. And the rule is used: no such job waits longer than `lateMs`, and the time
- * for which a queue that does not come is waited for, after the instant at which the rule has room.
+ * for which a queue that does not come is waited for, after the instant at which the rule has capacity.
  *
- * A queue that waits leaves room for as many starts of another one as it could make at once, so in each window it may
+ * A queue that waits leaves capacity for as many starts of another one as it could make at once, so in each window it may
  * take all but one. It is judged for queues that have this rule alone, no keys and one process that works, as in I27.
  * Turns are judged for rules that count starts, and each command begins a new time.
  */

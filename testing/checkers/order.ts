@@ -3,8 +3,8 @@
  * each key.
  */
 import type { Entry } from '../entry.ts'
+import { FreeKeys } from './free-keys.ts'
 import { at, type Checker, type Sure } from './judge.ts'
-import { KeyRoom } from './key-room.ts'
 import { Waiting, type WaitingJob } from './waiting.ts'
 
 /**
@@ -51,7 +51,7 @@ function order(
   first: (a: WaitingJob, b: WaitingJob) => boolean,
 ): void {
   const waiting = new Waiting()
-  const keys = new KeyRoom(slackMs)
+  const keys = new FreeKeys(slackMs)
   /** Whether the limits of its key let the job be passed over, or the other key's turn. */
   const mayBePassed = (job: WaitingJob, own: WaitingJob, entry: Entry): boolean => {
     const { key } = job.by

@@ -16,7 +16,7 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
   /** The last action of a run that an event announces later: its body's end, or the request of a checkpoint. */
   const acted = new Map<string, Entry>()
   const over = new Set<string>()
-  /** Unanswered puts of an id: a put that waited for room may create another job once the id is forgotten. */
+  /** Unanswered puts of an id: a put that waited for space may create another job once the id is forgotten. */
   let called: Entry<'put'>[] = []
   const another = (job: string): void => {
     for (const key of byFence.keys()) if (key.startsWith(`${job} `)) byFence.delete(key)

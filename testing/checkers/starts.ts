@@ -152,7 +152,7 @@ export class Starts {
     }
     return undefined
   }
-  /** When an even flow has room for this much more. */
+  /** When an even flow has capacity for this much more. */
   #evenAt(rule: RateRule, known: readonly Start[], cost: number, nowMs: number): number {
     const stepMs = windowOf(rule) / rule.limit
     let flowMs = -Infinity

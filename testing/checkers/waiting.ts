@@ -1,5 +1,5 @@
 /**
- * Which jobs of a queue certainly wait, since when and in which order, and since when some process certainly has room.
+ * Which jobs of a queue certainly wait, since when and in which order, and since when some process certainly has a free slot.
  *
  * Whatever is not certain is decided in favour of the queue: a job that is being changed, or whose process has died,
  * counts as not waiting.
@@ -176,8 +176,8 @@ export class Waiting {
     )
     const bodies = [...this.#processes.values()].reduce((sum, process) => sum + process.bodies, 0)
     // Bodies of a dead process count until somebody has recovered its jobs.
-    const isFull = !this.#globalWidth.hasRoom(this.crashed ? Infinity : bodies)
-    if (!room || isFull || this.#shared) this.#roomSince = Infinity
+    const noFreeSlot = !this.#globalWidth.hasFreeSlot(this.crashed ? Infinity : bodies)
+    if (!room || noFreeSlot || this.#shared) this.#roomSince = Infinity
     else if (this.#roomSince === Infinity) this.#roomSince = entry.nowMs
   }
   /** Delays and holds that had not passed by then were measured by a clock that jumped. */

@@ -53,7 +53,7 @@ export function claimFacts<Queue extends QueueState, Key extends Scope>(
   const ofKeys = queue.keys?.rate ?? []
   const shared = namedRules(store, queue).flatMap(({ rate }) => rate.rules)
   const own = store.rateNow(queue)
-  const isRated = !own.idle || ofKeys.length > 0 || store.overridesRates(queue) || shared.length > 0
+  const isRated = !own.limitsNothing || ofKeys.length > 0 || store.overridesRates(queue) || shared.length > 0
   const isAlone = ofKeys.length + shared.length === 0
   const rules = isAlone ? own.rules : [...own.rules, ...ofKeys, ...shared]
   return { now, most, isRated, graceMs: graceMs(rules, store.graceFactor(queue), errorMs) }
@@ -81,7 +81,7 @@ export class Admission<Queue extends QueueState, Key extends Scope> {
     this.#facts = facts
     this.#heldKeys = heldKeys
     const rate = store.rateNow(queue)
-    this.#ofQueue = rate.idle ? [] : [{ ...unlimited, rate }]
+    this.#ofQueue = rate.limitsNothing ? [] : [{ ...unlimited, rate }]
     this.#named = namedRules(store, queue)
   }
 

@@ -23,7 +23,7 @@ import { countedUntil } from './grants.ts'
 import type { LimitStore } from './limit-store.ts'
 import { unrun } from './moves.ts'
 import type { QueueState } from './queue-state.ts'
-import { claimedExtras, ends, rowOfJob, type StoredJob, starts, waits } from './stored-job.ts'
+import { becomesUnderway, claimedExtras, ends, rowOfJob, type StoredJob, waits } from './stored-job.ts'
 
 type Jobs = readonly StoredJob[]
 
@@ -164,8 +164,8 @@ export function claimFrom<Queue extends ClaimedQueue>(
   const suspectHere = running.find(({ crashes, abandoned }) => crashes > 0 && !abandoned)
   line.runs(suspectHere)
   const claimant: Claimant = {
-    ...{ queue: queue.queueId, now, running: suspectHere, isIdle: () => running.length === 0 },
-    canBeIdle: () => !store.hasOtherBodies && running.every(({ abandoned }) => !abandoned),
+    ...{ queue: queue.queueId, now, running: suspectHere, nothingUnderway: () => running.length === 0 },
+    canDrain: () => !store.hasOtherBodies && running.every(({ abandoned }) => !abandoned),
   }
   const suspectsIn = (from: number, below: number): StoredJob[] =>
     suspects.filter(({ state, aside, crashes }) => state === 'pending' && !aside && crashes >= from && crashes < below)
@@ -175,9 +175,9 @@ export function claimFrom<Queue extends ClaimedQueue>(
     reply,
     pending: () => pending.length - reply.taken,
     obstacle: (job, ofKey = keyOf(job)) => admission.obstacle(job.key, job.cost, ofKey),
-    start: (job, alone, ofKey = keyOf(job)) => {
+    take: (job, alone, ofKey = keyOf(job)) => {
       const grant = grantOfCharges(job.key, admission.charge(job.cost, ofKey))
-      starts(job, { worker, exchange: number, grant, alone })
+      becomesUnderway(job, { worker, exchange: number, grant, alone })
       reply.take(job, job, claimedExtras(job), grant)
       if (job.crashes > 0) line.took(queue.queueId, job)
     },
@@ -221,7 +221,7 @@ function firstHold(jobs: Jobs, heldKeys: ReadonlyMap<string, number>): ClaimRepl
 
 interface Claim extends JobClaim<StoredJob> {
   obstacle(job: StoredJob, ofKey?: KeyNow): ReturnType<JobClaim<StoredJob>['obstacle']>
-  start(job: StoredJob, alone: boolean, ofKey?: KeyNow): void
+  take(job: StoredJob, alone: boolean, ofKey?: KeyNow): void
 }
 interface KeyOfClaim extends KeyInTurn {
   readonly name: string
@@ -261,8 +261,8 @@ function claimByKey<Queue extends ClaimedQueue>(
     holdUp: ({ name }, refusal) => {
       if (refusal.until < (blocked?.until ?? Infinity)) blocked = { ...refusal, key: name }
     },
-    start: (job, key) => {
-      claim.start(job, false, key)
+    take: (job, key) => {
+      claim.take(job, false, key)
       return leaves(key)
     },
     passOver: (job, key, obstacle) => {

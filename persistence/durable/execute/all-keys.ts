@@ -22,9 +22,9 @@ type KeyLimits<Queue> = Pick<
 >
 
 /** What holds for the key, of which so many bodies run. */
-export function keyNow(queue: KeyedQueue, name: string, underway: number): KeyNow {
+export function keyNow(queue: KeyedQueue, name: string, bodies: number): KeyNow {
   const heldUntil = queue.heldKeys.get(name) ?? -Infinity
-  return { ...settings(queue, name), name, underway, heldUntil, rate: rateOfKey(queue, { name }) }
+  return { ...settings(queue, name), name, bodies, heldUntil, rate: rateOfKey(queue, { name }) }
 }
 export function rateOfKey(queue: KeyedQueue, { name }: Pick<FurtherStart, 'name'>): Rate {
   const rate = queue.keyRates.get(name) ?? new Rate(settings(queue, name).rate)

@@ -13,7 +13,7 @@ import type { ClaimReply } from './claim-reply.ts'
 /** What a claim knows of one key. */
 export interface KeyInTurn extends Turn, Scope {
   readonly weight: number
-  underway: number
+  bodies: number
 }
 
 /** The keys that may start a job in this claim, in their order. */
@@ -42,7 +42,7 @@ export class KeysInTurn<Key extends KeyInTurn> {
       key.tag = tagAfterStart(keyClock, tag, key.weight)
       this.#queue.keyClock = clockAfterStart(keyClock, tag)
     }
-    key.underway++
+    key.bodies++
     this.moved(key, next)
   }
   /** The next job of the key is another one; undefined: it has none. */
@@ -69,7 +69,7 @@ export interface JobsInTurn<Key extends KeyInTurn, Job> {
   /** A limit of its own holds the key up. */
   holdUp(key: Key, refusal: Refusal): void
   // Its first job leaves the key. Each returns the next one.
-  start(job: Job, key: Key): Ordered | undefined
+  take(job: Job, key: Key): Ordered | undefined
   passOver(job: Job, key: Key, obstacle: PassedOver): Ordered | undefined
 }
 
@@ -87,7 +87,7 @@ export function claimInTurns<Key extends KeyInTurn, Job>(
     const { key, job } = next
     const obstacle = jobs.obstacle(job, key)
     if (!obstacle) {
-      inTurn.started(key, jobs.start(job, key))
+      inTurn.started(key, jobs.take(job, key))
       continue
     }
     passed++

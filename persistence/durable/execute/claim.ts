@@ -17,7 +17,7 @@ export interface JobClaim<Job> {
   pending(): number
   obstacle(job: Job): Obstacle | undefined
   /** Charges the job, and adds it to the reply. */
-  start(job: Job, alone: boolean): void
+  take(job: Job, alone: boolean): void
   passOver(job: Job, obstacle: PassedOver): void
 }
 
@@ -34,7 +34,7 @@ export function claimEach<Job>(claim: JobClaim<Job>, jobs: readonly Job[]): numb
     }
     examined++
     if (obstacle) claim.passOver(job, obstacle)
-    else claim.start(job, false)
+    else claim.take(job, false)
   }
   return examined
 }
@@ -107,6 +107,6 @@ function firstOf<Suspect extends Standing>(claim: JobClaim<Suspect>, suspects: I
 function claimSuspect<Suspect extends Standing>(claim: JobClaim<Suspect>, suspect: Suspect, alone: boolean): void {
   // Other jobs that were claimed before it may have used up a limit.
   const obstacle = claim.obstacle(suspect)
-  if (!obstacle) return claim.start(suspect, alone)
+  if (!obstacle) return claim.take(suspect, alone)
   if (obstacle.kind === 'queueWaits') claim.reply.refuse(obstacle, claim.pending())
 }

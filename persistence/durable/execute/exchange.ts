@@ -28,9 +28,9 @@ export interface Reports {
   readonly recovered: readonly (number | JobRow)[]
   readonly dropped: number
   /** More may be left, so that nothing is claimed yet. */
-  readonly full: boolean
+  readonly fillsReply: boolean
 }
-export const noReports: Reports = { recovered: [], dropped: 0, full: false }
+export const noReports: Reports = { recovered: [], dropped: 0, fillsReply: false }
 
 /** The jobs that a claim has taken. */
 export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'graceUntil'> {
@@ -107,7 +107,7 @@ export function executeExchange<Queue extends QueueState>(
   const isBehind = store.makeReady(queue, now, wall)
   const reports = works ? store.takeReports(queue, number) : noReports
   // All crash reports are sent before any job is claimed.
-  const room = reports.full ? 0 : request.room
+  const room = reports.fillsReply ? 0 : request.room
   const claim = (most: number): Claimed => store.claim(queue, request, most, notices.endedUnrun)
   const claimed = queue.globalWidth < Infinity ? claimWithinSlots(store, queue, request, room, claim) : claim(room)
   noteDemand(store.limits, queue, request, claimed.demand)
@@ -121,7 +121,7 @@ export function executeExchange<Queue extends QueueState>(
     store.logReply(queue, request, logged)
   }
   store.executed(queue, number)
-  const next = isBehind || reports.full || claimed.isPartial ? now : store.nextLook(queue, now, wall)
+  const next = isBehind || reports.fillsReply || claimed.isPartial ? now : store.nextLook(queue, now, wall)
   const nextLookAt = Math.min(next, Math.max(claimed.nextLookAt, now))
   return replyOf(store, queue, request, claimed, nextLookAt, logged, reports, needVerdict)
 }

@@ -37,7 +37,7 @@ export function reportsOf<Queue extends ReportedQueue>(worker: string): ReportOp
   const self: ReportOperations<Queue> = {
     reportedIn: ({ reports }, exchange) => {
       const reported = reports.filter(report => report.worker === worker && report.exchange === exchange)
-      return { recovered: reported.map(({ seq, row }) => row ?? seq), dropped: 0, full: false }
+      return { recovered: reported.map(({ seq, row }) => row ?? seq), dropped: 0, fillsReply: false }
     },
     takeReports: (queue, exchange) => {
       const unreported = (to: string | undefined): CrashReport[] =>
@@ -45,7 +45,7 @@ export function reportsOf<Queue extends ReportedQueue>(worker: string): ReportOp
       // A process reports by itself, and first, what it gave up by itself.
       const own = unreported(worker)
       for (const report of own.length > 0 ? own : unreported(undefined)) Object.assign(report, { worker, exchange })
-      return { ...self.reportedIn(queue, exchange), full: own.length > 0 }
+      return { ...self.reportedIn(queue, exchange), fillsReply: own.length > 0 }
     },
     freeReports: ({ reports }) => freeReports(reports, worker),
     loggedIn: ({ replies }, exchange) =>

@@ -96,7 +96,10 @@ export function waits(job: StoredJob, now: number, due?: Due): StoredJob {
   return Object.assign(job, { state, since: now, aside: false, runAt: undefined, dueAt: undefined, ...later })
 }
 /** A claim starts the job. */
-export function starts(job: StoredJob, claim: Pick<StoredJob, 'worker' | 'exchange' | 'grant' | 'alone'>): void {
+export function becomesUnderway(
+  job: StoredJob,
+  claim: Pick<StoredJob, 'worker' | 'exchange' | 'grant' | 'alone'>,
+): void {
   const facts = { launched: false, abandoned: false, awaitingVerdict: false, cancel: undefined }
   Object.assign(job, { state: 'underway', ...claim, ...facts, attempt: job.attempt + 1, fence: job.fence + 1 })
 }

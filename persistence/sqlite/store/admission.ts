@@ -3,7 +3,7 @@
 import { errorToJson } from '../../../lib/text/error-to-json.ts'
 import { Admission, noCharges, type Obstacle } from '../../durable/execute/admission.ts'
 import { extrasOf, unreadable } from '../tables/job.ts'
-import type { Start } from '../tables/location.ts'
+import type { StartedJob } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { Row } from './claim-row.ts'
 import type { KeyState } from './key-turns.ts'
@@ -39,7 +39,7 @@ export class RowAdmission {
     return this.#limits.obstacle(key ?? undefined, extrasOf(row).cost, ofKey)
   }
   /** Charges the limits of a job that may start. */
-  start(row: Row, ofKey?: KeyState, alone = false): Start {
+  charge(row: Row, ofKey?: KeyState, alone = false): StartedJob {
     const { seq, attempt, fence, crashes, flags } = row
     const key = this.#queue.sorted ? row.key : null
     // Most queues have no rules, and then the options of the job are not read.

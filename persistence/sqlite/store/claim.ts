@@ -23,7 +23,7 @@ import type { ExchangeRequest, JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { JobRows } from '../tables/job.ts'
 import type { KeyTable } from '../tables/key.ts'
-import { type JobLocations, type Start, startsFromText, UnderwayRows } from '../tables/location.ts'
+import { type JobLocations, type StartedJob, startsFromText, UnderwayRows } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import { awaitingVerdict } from '../tables/schema.ts'
@@ -53,7 +53,7 @@ export interface ClaimParts {
 
 /** A job that an earlier exchange claimed. */
 type ClaimedRow = Omit<Row, 'isJson'> &
-  Omit<Start, 'alone' | 'ruleStarts'> & { readonly alone: number; readonly ruleStarts: string | null }
+  Omit<StartedJob, 'alone' | 'ruleStarts'> & { readonly alone: number; readonly ruleStarts: string | null }
 
 export class Claims {
   readonly #parts: ClaimParts
@@ -176,8 +176,8 @@ class ReadyClaims {
       if (rows.length < wanted) break
       batch *= 2
     }
-    const isFull = claim.taken === maxClaimed || passed >= maxPassed
-    claim.isPartial = !claim.blocked && isFull && queue.counts.pending > 0
+    const isCutShort = claim.taken === maxClaimed || passed >= maxPassed
+    claim.isPartial = !claim.blocked && isCutShort && queue.counts.pending > 0
   }
   /** Claims from a ready range if no rule applies and the first jobs are in one: all at once, or none. */
   #claimRange(claim: OpenClaim): boolean {
@@ -215,13 +215,13 @@ class ReadyClaims {
   #claimRows(claim: OpenClaim, admission: RowAdmission, rows: readonly Row[]): number {
     const { passedOver } = this.#parts
     const { queue } = claim.facts
-    const starts: Start[] = []
+    const starts: StartedJob[] = []
     const each: JobClaim<Row> = {
       reply: claim,
       pending: () => queue.counts.pending,
       obstacle: row => admission.obstacle(row),
-      start: row => {
-        const start = admission.start(row)
+      take: row => {
+        const start = admission.charge(row)
         claim.add(row, start)
         starts.push(start)
       },
@@ -235,7 +235,7 @@ class ReadyClaims {
     queue.moved('pending', 'underway', starts.length)
     return examined - starts.length
   }
-  #write({ facts: { queue, exchange } }: OpenClaim, starts: readonly Start[], last: Row, examined: number): void {
+  #write({ facts: { queue, exchange } }: OpenClaim, starts: readonly StartedJob[], last: Row, examined: number): void {
     const { underwayRows } = this.#parts
     if (starts.length === examined && underwayRows.addReady(queue, exchange, starts, last)) return
     underwayRows.add(queue, exchange, starts)

@@ -9,7 +9,7 @@ import { claimInTurns, type JobsInTurn } from '../../durable/execute/claim-in-tu
 import { limitParameter, type SqliteDatabase, type SqliteStatement, type SqliteValue } from '../file/database.ts'
 import { ManyRows } from '../file/many-rows.ts'
 import type { KeyTable } from '../tables/key.ts'
-import type { Start, UnderwayRows } from '../tables/location.ts'
+import type { StartedJob, UnderwayRows } from '../tables/location.ts'
 import type { RowAdmission } from './admission.ts'
 import { type Row, rowColumns } from './claim-row.ts'
 import { isBefore, type JobPosition, type KeyState, type KeyTurns, type StoredKeysInTurn } from './key-turns.ts'
@@ -59,8 +59,8 @@ export class KeyClaims {
       next: () => this.#next(queue.epoch, inTurn, examined, unsorted),
       obstacle: (row, key) => admission.obstacle(row, key),
       holdUp: (key, refusal) => keyTurns.holdUp(key, refusal),
-      start: (row, key) => {
-        const start = admission.start(row, key)
+      take: (row, key) => {
+        const start = admission.charge(row, key)
         claim.add(row, start)
         return jobsOf(key).take(start, inTurn.isFair)
       },
@@ -75,8 +75,9 @@ export class KeyClaims {
     this.#write(claim, examined)
     inTurn.rebase()
     queue.moved('pending', 'underway', claim.taken - before)
-    const isFull = claim.taken === maxClaimed || passed >= maxPassed || unsorted !== undefined || isBehind || suspected
-    claim.isPartial = !claim.blocked && isFull && queue.counts.pending > 0
+    const isCutShort =
+      claim.taken === maxClaimed || passed >= maxPassed || unsorted !== undefined || isBehind || suspected
+    claim.isPartial = !claim.blocked && isCutShort && queue.counts.pending > 0
     if (claim.room === 0) return
     keys.save()
     const first = keyTurns.firstBlocked(queue, now)
@@ -109,7 +110,7 @@ export class KeyClaims {
   #write({ facts }: OpenClaim, examined: ReadonlyMap<KeyState, KeyJobs>): void {
     const { underwayRows, keyTurns } = this.#parts
     const { queue, exchange, now, isRated } = facts
-    const few: Start[] = []
+    const few: StartedJob[] = []
     const leave: SqliteValue[] = []
     for (const [state, jobs] of examined) {
       const { key } = state.row
@@ -131,7 +132,7 @@ export class KeyClaims {
 
 /** The jobs of one key that wait, in order, as a claim takes them. */
 class KeyJobs {
-  readonly starts: Start[] = []
+  readonly starts: StartedJob[] = []
   /** The jobs that were taken, whether they start or not. */
   readonly taken: JobPosition[] = []
   readonly #walk: SqliteStatement
@@ -167,7 +168,7 @@ class KeyJobs {
    * The first job leaves. `start`: it starts. Returns the next one. Where keys share, only whether there is a next one
    * matters, and this one stands for it if it is not read yet.
    */
-  take(start: Start | undefined, isFair: boolean): Ordered | undefined {
+  take(start: StartedJob | undefined, isFair: boolean): Ordered | undefined {
     const taken = this.first as Row
     if (start) this.starts.push(start)
     this.taken.push(taken)

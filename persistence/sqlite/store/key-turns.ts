@@ -41,7 +41,7 @@ export class KeyState implements KeyInTurn {
   readonly settings: KeySettings
   readonly heldUntil: number
   /** How many of its bodies run, with those that this claim has added. */
-  underway: number
+  bodies: number
   rate: Rate | undefined
   tag: number
   tie: number
@@ -54,7 +54,7 @@ export class KeyState implements KeyInTurn {
     this.row = row
     this.settings = settings
     this.heldUntil = heldUntil
-    this.underway = underway
+    this.bodies = underway
     this.rate = rate
     this.tag = row.turn ?? 0
     this.tie = row.tie
@@ -176,7 +176,7 @@ export class KeyTurns {
     const isFair = this.#isFair(queue)
     if (row.state === blocked) return
     if (row.state === blockedUntil) {
-      // Another job is next. It may cost less than the one that had no room.
+      // Another job is next. It may cost less than the one that had no capacity.
       const countsUnits = this.settings(queue, row).rate.some(({ unit }) => unit !== undefined)
       if (!countsUnits || !this.#isNext.get(priority, seq, queue.epoch, row.key)) return
     } else if (row.state === inTurn) {
@@ -199,7 +199,7 @@ export class KeyTurns {
     row.state = inTurn
     row.dirty = true
   }
-  /** Starts of the key count otherwise now, so it may have room earlier. */
+  /** Starts of the key count otherwise now, so it may have capacity earlier. */
   recounted(queue: QueueRow, row: KeyRow, now: number): void {
     if (row.state === blockedUntil) this.recheck(queue, row, now)
   }

@@ -4,7 +4,7 @@ import { grantOfCharges } from '../../durable/execute/admission.ts'
 import { type ClaimFacts, ClaimReply } from '../../durable/execute/claim-reply.ts'
 import type { JobRow, JobRowExtras } from '../../durable/store.ts'
 import { extrasOf, type JobRows } from '../tables/job.ts'
-import type { Start } from '../tables/location.ts'
+import type { StartedJob } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import { hasLastRun, launchUnknown } from '../tables/schema.ts'
 import type { Row } from './claim-row.ts'
@@ -21,7 +21,7 @@ export interface RowClaimFacts extends ClaimFacts {
 
 export class OpenClaim extends ClaimReply<RowClaimFacts> {
   /** Adds a job that starts to the reply. */
-  add(row: Omit<Row, 'isJson'>, start: Start): void {
+  add(row: Omit<Row, 'isJson'>, start: StartedJob): void {
     const grant = this.facts.isRated ? grantOfCharges(start.key, start) : 0
     this.take(row as typeof row & { readonly id: string }, start, this.#extrasOf(row, start.alone), grant)
   }
@@ -30,8 +30,8 @@ export class OpenClaim extends ClaimReply<RowClaimFacts> {
     const { seq, key, extras, fingerprint, crashes, flags } = row
     const ran = (flags & hasLastRun) !== 0
     const launchUnreported = (flags & launchUnknown) !== 0
-    const isPlain = key === null && extras === null && fingerprint === null && crashes === 0
-    if (isPlain && !ran && !launchUnreported) return undefined
+    const hasNoExtras = key === null && extras === null && fingerprint === null && crashes === 0
+    if (hasNoExtras && !ran && !launchUnreported) return undefined
     const facts: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } = { ...extrasOf(row) }
     if (key !== null) facts.key = key
     if (fingerprint !== null) facts.fingerprint = fingerprint

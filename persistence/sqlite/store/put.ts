@@ -66,14 +66,14 @@ export class Puts implements PutStore<QueueRow> {
     const first = queues.seqs(queue, ids.length)
     let seq = first
     // From here on plain jobs wait for one statement that makes all of them ready.
-    let plain = first
+    let rangeFrom = first
     const bodies: JobBody[] = []
     const flush = (): void => {
       jobRows.put(queue, bodies.splice(0))
-      if (seq === plain) return
-      if (priorities === undefined) readyRanges.add(queue.epoch, plain, seq - plain)
-      else this.#manyReady.run(queue.epoch, plain, seq)
-      queue.moved(undefined, 'pending', seq - plain)
+      if (seq === rangeFrom) return
+      if (priorities === undefined) readyRanges.add(queue.epoch, rangeFrom, seq - rangeFrom)
+      else this.#manyReady.run(queue.epoch, rangeFrom, seq)
+      queue.moved(undefined, 'pending', seq - rangeFrom)
     }
     // Jobs that are sorted by key at once. A suspect is compared with jobs that are not sorted yet.
     const sorts = keyTurns !== undefined && queue.sorted && queue.suspects === 0
@@ -99,7 +99,7 @@ export class Puts implements PutStore<QueueRow> {
       if (extra?.fingerprint !== undefined) record(index)
       bodies.push({ ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra) })
       if (extra) {
-        if (seq > plain) flush()
+        if (seq > rangeFrom) flush()
         const { runAt } = extra
         const dueAt = extra.dueAt === undefined ? undefined : fileClock.toFile(extra.dueAt)
         const due = dueOf({ dueAt, runAt }, now, wall)
@@ -107,7 +107,7 @@ export class Puts implements PutStore<QueueRow> {
         const job = { seq, priority, attempt: 0, fence: 0, crashes: 0, flags }
         if (sorts && extra.key !== undefined && !due) byKey.push([extra.key, job])
         else locations.wait(queue, job, now, due)
-        plain = seq + 1
+        rangeFrom = seq + 1
       }
       seq++
     }
@@ -135,11 +135,11 @@ export class Puts implements PutStore<QueueRow> {
 function bodyOf(extra: JobRowExtras | undefined): Pick<JobBody, 'key' | 'fingerprint' | 'extras'> {
   if (extra === undefined) return none
   const { key, fingerprint, cost, retry, timeoutMs } = extra
-  const plain = cost === undefined && retry === undefined && timeoutMs === undefined
+  const hasNoOptions = cost === undefined && retry === undefined && timeoutMs === undefined
   return {
     key: key ?? null,
     fingerprint: fingerprint ?? null,
-    extras: plain ? null : JSON.stringify({ cost, retry, timeoutMs }),
+    extras: hasNoOptions ? null : JSON.stringify({ cost, retry, timeoutMs }),
   }
 }
 const none = Object.freeze({ key: null, fingerprint: null, extras: null })

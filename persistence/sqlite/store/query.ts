@@ -180,7 +180,7 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
         if (key !== undefined) {
           return cursorsOf(this.#pendingOf.all(...ready, ...ready, epoch, key, ...from, limit, limit))
         }
-        const next = nextPlain(priority, seq)
+        const next = nextInRanges(priority, seq)
         const range = [next, epoch, this.#parts.readyRanges.from(epoch, next), limit]
         return cursorsOf(this.#pending.all(...ready, ...ready, ...ready, ...range, limit))
       }
@@ -222,14 +222,14 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
     const { epoch = 0, priority, seq, crashes } = found
     if (found.since !== undefined) return this.#suspectsBefore.get(epoch, crashes, priority, seq) as number
     if (queue.sorted) return this.#beforeInKey(queue, found, body.key)
-    const inRanges = this.#parts.readyRanges.before(epoch, nextPlain(priority, seq - 1))
+    const inRanges = this.#parts.readyRanges.before(epoch, nextInRanges(priority, seq - 1))
     return (this.#before.get(epoch, priority, seq) as number) + inRanges
   }
   /** How many jobs of its key start before the job, whether they are sorted already or not. */
   #beforeInKey({ epoch }: QueueRow, { priority, seq }: LocatedJob, key: string | null): number {
     const sorted = this.#heldJobsBefore.get(epoch, key ?? keyless, priority, seq) as number
     const ready = this.#readyOfKeyBefore.get(epoch, priority, seq, key) as number
-    const inRanges = key === null ? this.#parts.readyRanges.before(epoch, nextPlain(priority, seq - 1)) : 0
+    const inRanges = key === null ? this.#parts.readyRanges.before(epoch, nextInRanges(priority, seq - 1)) : 0
     return sorted + ready + inRanges
   }
 
@@ -257,7 +257,7 @@ function bySeq(seqs: unknown[]): readonly ListCursor[] {
 }
 
 /** The first seq after that position in the order of start, among jobs of priority 0. */
-function nextPlain(priority: number, seq: number): number {
+function nextInRanges(priority: number, seq: number): number {
   if (priority === 0) return seq + 1
   return priority < 0 ? 0 : Infinity
 }

@@ -109,22 +109,22 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     const { seqs, fences, kinds, startedAt, stoppedAt } = settled
     const extrasAt = new Map(settled.extras)
     const dropsFinished = !(queue.keep.finishedMs > 0)
-    const plain: (readonly [seq: number, fence: number])[] = []
+    const dropped: (readonly [seq: number, fence: number])[] = []
     for (let index = 0; index < seqs.length; index++) {
       const kind = kinds === undefined ? 'finished' : (kinds[index] as SettleKind)
       const seq = seqs[index] as number
       const fence = fences[index] as number
       const extras = extrasAt.size > 0 ? extrasAt.get(index) : undefined
       if (dropsFinished && extras === undefined && kind === 'finished') {
-        plain.push([seq, fence])
+        dropped.push([seq, fence])
         continue
       }
       // Order matters, because of two endings of one run the first counts.
-      if (plain.length > 0) this.#finish(queue, plain.splice(0), now, notices.lostRuns)
+      if (dropped.length > 0) this.#finish(queue, dropped.splice(0), now, notices.lostRuns)
       const [startedWall, stoppedWall] = [startedAt[index] ?? null, stoppedAt[index] ?? null]
       settleRun(this, queue, { seq, fence, kind, startedWall, stoppedWall, extras }, now, notices)
     }
-    if (plain.length > 0) this.#finish(queue, plain, now, notices.lostRuns)
+    if (dropped.length > 0) this.#finish(queue, dropped, now, notices.lostRuns)
   }
 
   // The operations of `settleRun`.
@@ -175,12 +175,12 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   /**
    * Finished jobs that are not kept: the most common kind. Jobs that were put in succession mostly end in succession.
    */
-  #finish(queue: QueueRow, plain: (readonly [number, number])[], now: number, lost: Set<number>): void {
-    plain.sort(bySeq)
-    for (let from = 0, to = 0; from < plain.length; from = to) {
-      const [first, fence] = plain[from] as readonly [number, number]
+  #finish(queue: QueueRow, dropped: (readonly [number, number])[], now: number, lost: Set<number>): void {
+    dropped.sort(bySeq)
+    for (let from = 0, to = 0; from < dropped.length; from = to) {
+      const [first, fence] = dropped[from] as readonly [number, number]
       do to++
-      while (to < plain.length && plain[to]?.[0] === first + to - from && plain[to]?.[1] === fence)
+      while (to < dropped.length && dropped[to]?.[0] === first + to - from && dropped[to]?.[1] === fence)
       if (to - from >= minRunLength && this.#finishRun(queue, first, to - from, fence)) continue
       for (let i = from; i < to; i++) this.#finishOne(queue, first + i - from, fence, now, lost)
     }

@@ -70,15 +70,15 @@ export class SuspectClaims {
       reply: claim,
       pending: () => queue.counts.pending,
       obstacle: row => admission.obstacleOfSuspect(row, this.#keyState(claim, row)),
-      start: (row, alone) => this.#start(claim, admission, row, alone),
+      take: (row, alone) => this.#take(claim, admission, row, alone),
       passOver: (row, obstacle) => this.#passOver(claim, row, obstacle),
     }
     claimAmongSuspects(each, {
       line: suspects.line,
       claimant: {
         ...{ queue: queue.queueId, now, running: suspects.underway },
-        isIdle: () => suspects.empty,
-        canBeIdle: () => suspects.canEmpty(isWorked),
+        nothingUnderway: () => suspects.empty,
+        canDrain: () => suspects.canEmpty(isWorked),
       },
       ...{ mayLaunch, crashLimit: queue.crashLimit, claimOthers },
       waitsSince: crashes => (this.#since.get(queue.epoch, crashes) as number | null) ?? undefined,
@@ -112,10 +112,10 @@ export class SuspectClaims {
       priority < otherPriority || (priority === otherPriority && seq < otherSeq)
     return (!ready || isBefore(...ready)) && (!range || isBefore(0, range.seq))
   }
-  #start(claim: OpenClaim, admission: RowAdmission, row: SuspectRow, alone: boolean): void {
+  #take(claim: OpenClaim, admission: RowAdmission, row: SuspectRow, alone: boolean): void {
     const { suspects, underwayRows } = this.#parts
     const { queue, exchange } = claim.facts
-    const start = admission.start(row, this.#keyState(claim, row), alone)
+    const start = admission.charge(row, this.#keyState(claim, row), alone)
     this.#leave.run(row.seq)
     underwayRows.add(queue, exchange, [start])
     claim.add(row, start)

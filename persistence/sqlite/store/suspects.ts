@@ -25,7 +25,7 @@ interface Underway {
 export class Suspects {
   readonly #worker: number
   /** Whether this worker ran no suspect at its last claim; undefined: not known. */
-  #isIdle: boolean | undefined
+  #noneRuns: boolean | undefined
   readonly line: SuspectLine = new SuspectLine()
   readonly #find: SqliteStatement
   readonly #runs: SqliteStatement
@@ -52,7 +52,7 @@ export class Suspects {
   // Questions.
   /** Whether there is no suspect that matters to this queue. */
   quiet(queue: QueueRow): boolean {
-    return queue.suspects === 0 && this.#isIdle === true && this.line.isEmpty
+    return queue.suspects === 0 && this.#noneRuns === true && this.line.isEmpty
   }
   /** The suspect that this worker runs. */
   get underway(): Underway | undefined {
@@ -86,10 +86,10 @@ export class Suspects {
   noticeEnd(): void {
     const { underway } = this
     this.line.runs(underway)
-    this.#isIdle = underway === undefined
+    this.#noneRuns = underway === undefined
   }
   took(underway: Underway): void {
-    this.#isIdle = false
+    this.#noneRuns = false
     this.line.took(underway.queue, underway)
   }
   /**
@@ -102,7 +102,7 @@ export class Suspects {
   }
   /** Underway jobs changed by something other than an exchange, such as a rollback. */
   forget(): void {
-    this.#isIdle = undefined
+    this.#noneRuns = undefined
     this.line.forgetRun()
   }
 }

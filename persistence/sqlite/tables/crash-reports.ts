@@ -99,7 +99,11 @@ export class CrashReports {
     queue.droppedReports = 0
     queue.dirty = true
     this.#record(queue.queueId, exchange)
-    return { recovered: reported(rows), dropped: droppedReports, full: own || rows.length === maxReportsInExchange }
+    return {
+      recovered: reported(rows),
+      dropped: droppedReports,
+      fillsReply: own || rows.length === maxReportsInExchange,
+    }
   }
   #record(queue: number, exchange: number): void {
     const before = this.#unacknowledged.get(queue)
@@ -113,7 +117,7 @@ export class CrashReports {
   at(queue: QueueRow, exchange: number): Reports {
     const rows = this.#at.all(this.#worker, queue.queueId, exchange) as Row[]
     const dropped = rows.reduce((sum, [, , , count]) => sum + count, 0)
-    return { recovered: reported(rows), dropped, full: false }
+    return { recovered: reported(rows), dropped, fillsReply: false }
   }
   /** The replies to all exchanges up to `acknowledged` have arrived. */
   acknowledge(queue: QueueRow, acknowledged: number): void {

@@ -55,7 +55,7 @@ export interface LocatedJob extends MovingFields {
 }
 
 /** A job that a claim starts, with its new attempt and fence. */
-export interface Start {
+export interface StartedJob {
   readonly seq: number
   readonly attempt: number
   readonly fence: number
@@ -71,7 +71,7 @@ export interface Start {
   readonly ruleStarts: readonly FurtherStart[]
   readonly alone: boolean
 }
-/** The column of {@link Start.ruleStarts}. */
+/** The column of {@link StartedJob.ruleStarts}. */
 export function textOfStarts(starts: readonly FurtherStart[]): string | null {
   return starts.length > 0 ? JSON.stringify(starts.map(({ name, start }) => [name, start])) : null
 }
@@ -304,7 +304,7 @@ export class JobLocations {
     else if (found.inRange) this.#readyRanges.takeOne(epoch, seq)
     else if (found.isHeld) {
       this.#outOf.heldJobs.run(epoch, key ?? keyless, priority, seq)
-      // The next job of the key may cost less than this one, which may have had no room.
+      // The next job of the key may cost less than this one, which may have had no capacity.
       if (queue.sorted && key !== null) this.#released.run(queue.queueId, key)
     } else this.#outOf.ready.run(epoch, priority, seq)
   }
@@ -342,7 +342,7 @@ export class UnderwayRows {
       from rdq_held where epoch = ? and key = ? and (priority, seq) <= (?, ?)`)
   }
 
-  add({ queueId }: QueueRow, exchange: number, starts: readonly Start[]): void {
+  add({ queueId }: QueueRow, exchange: number, starts: readonly StartedJob[]): void {
     const values: SqliteValue[] = []
     for (const { seq, attempt, fence, crashes, flags, grant, alone, key, keyStart, ruleStarts } of starts) {
       values.push(this.#worker, queueId, exchange, seq, attempt, fence, crashes, flags, grant)
@@ -354,13 +354,18 @@ export class UnderwayRows {
    * Adds all ready jobs up to that one, in one statement if it can number their starts: jobs that were put in succession
    * mostly get successive starts.
    */
-  addReady({ queueId, epoch }: QueueRow, exchange: number, starts: readonly Start[], { priority, seq }: UpTo): boolean {
+  addReady(
+    { queueId, epoch }: QueueRow,
+    exchange: number,
+    starts: readonly StartedJob[],
+    { priority, seq }: UpTo,
+  ): boolean {
     const [first] = starts
     const numbered = first && first.grant > 0 ? 1 : 0
     const offset = first ? first.seq - first.grant : 0
-    const isPlain = ({ seq, grant, ruleStarts }: Start): boolean =>
+    const isNumbered = ({ seq, grant, ruleStarts }: StartedJob): boolean =>
       ruleStarts.length === 0 && grant === (seq - offset) * numbered
-    if (!starts.every(isPlain)) return false
+    if (!starts.every(isNumbered)) return false
     this.#ready.run(this.#worker, queueId, exchange, offset, numbered, epoch, priority, seq)
     return true
   }

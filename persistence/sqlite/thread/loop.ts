@@ -80,7 +80,7 @@ export class ThreadLoop {
   #tick: Timer
   readonly #busy = new BusyWait()
   #broken: RequestResult | undefined
-  #closing = false
+  #isShuttingDown = false
   #gone = false
   #seen: unknown
   /** A recovery whose queues have not been notified. */
@@ -127,7 +127,7 @@ export class ThreadLoop {
     this.#surrendered = false
   }
   close(): void {
-    this.#closing = true
+    this.#isShuttingDown = true
     this.work()
   }
   /** Checks at once whether the file still has its name, because somebody found another file at the path. */
@@ -137,7 +137,7 @@ export class ThreadLoop {
     else this.#parts.post({ kind: 'fileChecked' })
   }
   /** Handles all requests, as far as locks and the disk allow. `more` takes in those that came meanwhile. */
-  work(more: () => void = () => {}): void {
+  work(takeArrived: () => void = () => {}): void {
     while (this.#requests.length > 0 && !this.#backoff && this.#guardFile()) {
       const requests = this.#takeBatch().filter(numbered => !this.#waitsBehindRefused(numbered))
       const replies: NumberedReply[] = []
@@ -149,9 +149,10 @@ export class ThreadLoop {
       this.#wakeOthers()
       this.#happened()
       if (this.#seen === undefined) this.#watchOthersNow()
-      more()
+      takeArrived()
     }
-    if (this.#closing && !this.#gone && this.#requests.length + this.#refusedExchanges.length === 0) this.#close()
+    if (this.#isShuttingDown && !this.#gone && this.#requests.length + this.#refusedExchanges.length === 0)
+      this.#close()
   }
 
   /** Wakes the queues of this process that the last transaction lets start a job earlier. */
@@ -172,7 +173,7 @@ export class ThreadLoop {
     this.#gone = true
     this.#requests = []
     this.#refusedExchanges = []
-    this.#release(false)
+    this.#closeAll(false)
     this.#parts.post({ kind: 'refused', error: toWire(error) })
     this.#parts.closed()
   }
@@ -227,7 +228,7 @@ export class ThreadLoop {
         this.#broken = { error: toWire(fileError(this.#parts.opening.path, error)) }
         this.#reportTrouble(fileError(this.#parts.opening.path, error))
         return replyToAll(requests, this.#broken, replies)
-      case 'full':
+      case 'diskFull':
       case 'disk':
         // Exchanges come first, because their settles may free space.
         return this.#oneByOne(
@@ -276,11 +277,11 @@ export class ThreadLoop {
     }
     const fault = faultOf(answer.cause)
     if (fault === 'busy') return false
-    if (fault !== 'full' && fault !== 'disk') {
+    if (fault !== 'diskFull' && fault !== 'disk') {
       this.#refuse([numbered], answer.cause, replies)
       return true
     }
-    const error = fault === 'full' ? new BacklogFullError(path) : fileError(path, answer.cause)
+    const error = fault === 'diskFull' ? new BacklogFullError(path) : fileError(path, answer.cause)
     this.#reportTrouble(error)
     if (request.kind !== 'exchange') {
       replies.push([id, refusal(request, fault, error, path)])
@@ -431,11 +432,11 @@ export class ThreadLoop {
       }
       // The lock ends with this thread, and whoever opens the file next unregisters this worker.
     }
-    this.#release(!isUnregistered)
+    this.#closeAll(!isUnregistered)
     this.#parts.closed()
   }
   /** @param isRegistered The worker is still registered in the file, so its lock file stays, like that of a dead one. */
-  #release(isRegistered: boolean): void {
+  #closeAll(isRegistered: boolean): void {
     const { db, lock, watch } = this.#parts
     this.#tick.cancel()
     this.#asleep?.close()

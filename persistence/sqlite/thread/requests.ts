@@ -27,8 +27,8 @@ export function replyToAll(
 }
 
 /** A full disk has stored nothing. After a fault of the disk the commit may exist or not. */
-export function refusal(request: Request, fault: 'full' | 'disk', error: unknown, path: string): RequestResult {
-  if (request.kind !== 'put' || fault === 'full') return { error: toWire(error) }
+export function refusal(request: Request, fault: 'diskFull' | 'disk', error: unknown, path: string): RequestResult {
+  if (request.kind !== 'put' || fault === 'diskFull') return { error: toWire(error) }
   const { message } = error instanceof Error ? error : new BacklogDiskError(path, String(error))
   return {
     error: { code: 'OUTCOME_UNKNOWN', message, fields: { ids: (request as PutRequest).ids } },

@@ -40,9 +40,9 @@ export interface ThreadConnectionOptions {
  * | waiting | a while has passed | starting |
  * | starting, open | the thread died, for the first time or after a long life | starting |
  * | starting, open | it was refused for another fault, or died again | failed |
- * | starting, open, refused | the link closes the connection | closing |
+ * | starting, open, refused | the link closes the connection | shuttingDown |
  * | waiting | the same | closed |
- * | closing | the thread has ended | closed |
+ * | shuttingDown | the thread has ended | closed |
  */
 type State =
   | { readonly kind: 'starting'; readonly thread: Thread; readonly startedAt: number }
@@ -50,7 +50,7 @@ type State =
   /** The thread could not reopen the file, and is about to end. */
   | { readonly kind: 'refused'; readonly thread: Thread }
   | { readonly kind: 'waiting'; readonly timer: Timer }
-  | { readonly kind: 'closing'; readonly thread: Thread; readonly closed: () => void }
+  | { readonly kind: 'shuttingDown'; readonly thread: Thread; readonly closed: () => void }
   | { readonly kind: 'closed' | 'failed' }
 
 export class ThreadConnection implements Connection {
@@ -111,7 +111,7 @@ export class ThreadConnection implements Connection {
     }
     return new Promise(closed => {
       const { thread } = state
-      this.#state = { kind: 'closing', thread, closed }
+      this.#state = { kind: 'shuttingDown', thread, closed }
       thread.post({ kind: 'close' })
     })
   }
@@ -189,7 +189,7 @@ export class ThreadConnection implements Connection {
       case 'starting':
       case 'open': {
         const cause = this.#thrown ?? new Error(`the thread ended with exit code ${code}`)
-        if (state.kind === 'open') this.#events.lost(cause)
+        if (state.kind === 'open') this.#events.disconnected(cause)
         if (isMissingFile(cause)) return this.#fail(new ThreadFileError(this.#file.path, { cause }))
         if (this.#restarted && this.#clock.now() - state.startedAt < minLifeMs) {
           return this.#fail(new BacklogThreadError(this.#file.path, { cause }))
@@ -203,7 +203,7 @@ export class ThreadConnection implements Connection {
         if (!this.#keepsProcessAlive) timer.unref()
         return
       }
-      case 'closing':
+      case 'shuttingDown':
         this.#state = { kind: 'closed' }
         return state.closed()
     }

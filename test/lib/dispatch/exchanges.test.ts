@@ -46,7 +46,7 @@ const setup = (replyTo: (exchange: Exchange) => ExchangeResult | Promise<Exchang
     replied: (_, { settled }) => calls.push(`replied ${settled.map(one => one.record.id)}`),
     exchangeOver: () => calls.push('over'),
     roomUnclaimed: () => calls.push('room left'),
-    moreToReport: () => calls.push('more to report'),
+    reportsRemain: () => calls.push('more to report'),
     wake: () => calls.push('wake'),
     refused: () => calls.push('refused'),
     launchNotReported: begun => calls.push(`launch of ${begun.record.id} not reported`) > 0,

@@ -4,7 +4,7 @@ import { refusalOf } from '../../../lib/limits/limits.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
 import { parseRate } from '../../../lib/rate/rules.ts'
 
-const free: Scope = { paused: false, width: Infinity, underway: 0, heldUntil: -Infinity, rate: undefined }
+const free: Scope = { paused: false, width: Infinity, bodies: 0, heldUntil: -Infinity, rate: undefined }
 const rate = (limit: number, per: number, of?: string): Rate => new Rate(parseRate('rate', { limit, per, of }))
 
 test('limits: a scope that nothing limits refuses nothing', t => {
@@ -17,8 +17,8 @@ test('limits: each kind refuses by its own name, and says until when if that is 
   used.grant(undefined, 0, 0)
 
   t.like(refusalOf({ ...free, paused: true }, undefined, 0), { why: 'pause', until: Infinity, never: false })
-  t.like(refusalOf({ ...free, width: 2, underway: 2 }, undefined, 0), { why: 'width', until: Infinity })
-  t.like(refusalOf({ ...free, width: 2, underway: 3 }, undefined, 0), { why: 'width' })
+  t.like(refusalOf({ ...free, width: 2, bodies: 2 }, undefined, 0), { why: 'width', until: Infinity })
+  t.like(refusalOf({ ...free, width: 2, bodies: 3 }, undefined, 0), { why: 'width' })
   t.like(refusalOf({ ...free, width: 0 }, undefined, 0), { why: 'width' })
   t.like(refusalOf({ ...free, heldUntil: 7 }, undefined, 6), { why: 'hold', until: 7 })
   t.like(refusalOf({ ...free, rate: used }, undefined, 6), { why: 'rate', until: 100, rule: { limit: 1 } })

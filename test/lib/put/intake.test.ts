@@ -44,7 +44,7 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     allAccepted: jobs =>
       log.push(jobs instanceof PlainJobs ? `accepted ${jobs.length} plain` : `accepted ${jobs.map(name)}`),
     refused: (record, error) => log.push(`refused ${name(record)}: ${(error as Error).name}`),
-    waitsForRoom: record => log.push(`${name(record)} waits`),
+    waitsForSpace: record => log.push(`${name(record)} waits`),
     emptied: () => log.push('empty'),
     perhapsPut: () => log.push('perhaps put'),
   })
@@ -404,7 +404,7 @@ test('intake: puts without room wait in order, and smaller ones behind them wait
   t.false(intake.empty)
 
   state.room = 3
-  intake.roomFreed()
+  intake.spaceFreed()
   await settle()
   t.deepEqual(log, ['accepted a', 'accepted b,c', 'accepted d', 'empty'])
 })
@@ -425,7 +425,7 @@ test('intake: very many puts that wait are handed to the backlog once each, and 
   let made = 0
   for (; !intake.empty && made < all.length; made++) {
     counts.pending--
-    intake.roomFreed()
+    intake.spaceFreed()
     await settle()
   }
 
@@ -456,11 +456,11 @@ test('intake: if another process has taken the room, a put that does not fit wai
   await settle()
   batches.length = 0
   state.room = 1
-  intake.roomFreed()
+  intake.spaceFreed()
   await settle()
   t.deepEqual(batches, [['a', 'b', 'c'], ['a'], ['b']])
   state.room = 3
-  intake.roomFreed()
+  intake.spaceFreed()
   await settle()
 
   t.deepEqual(log, ['accepted a', 'accepted b', 'accepted c', 'accepted d', 'empty'])
@@ -525,7 +525,7 @@ test('intake: puts that were taken for a clear that failed wait again, before la
   await settle()
   intake.putBackWaiting(waiting)
   state.room = 2
-  intake.roomFreed()
+  intake.spaceFreed()
   await settle()
 
   t.deepEqual(log, ['accepted a', 'accepted b', 'empty'])
@@ -538,7 +538,7 @@ test('intake: after a stop nothing that waits for room is sent, and whoever stop
   lifecycle.stop()
   const sent = batches.length
   state.room = 1
-  intake.roomFreed()
+  intake.spaceFreed()
   await settle()
 
   t.is(batches.length, sent)

@@ -38,7 +38,7 @@ const setup = (size: number, pending = 0) => {
   const replies = { accept: () => {}, acceptAll: () => {}, refuseAll: () => {} }
   const refusals = new Refusals(parts, replies)
   const overflow = new Overflow(parts, refusals, withdrawals, {
-    waitsForRoom: record => waits.push(`${record.payload}`),
+    waitsForSpace: record => waits.push(`${record.payload}`),
   })
   refusals.open(session)
   overflow.open(session)

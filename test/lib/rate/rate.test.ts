@@ -231,7 +231,7 @@ test('rate: windows begin and end well among awkward fractions of a millisecond'
 test('rate: without rules and holds every grant says yes and nothing is recorded', t => {
   const rate = rateOf()
 
-  t.true(rate.idle)
+  t.true(rate.limitsNothing)
   for (let count = 0; count < 1_000; count++) t.is(rate.grant({ tokens: 1 }, 0, 10), 0)
   rate.confirm(0, 5)
   rate.correct(0, { tokens: 3 })
@@ -240,7 +240,7 @@ test('rate: without rules and holds every grant says yes and nothing is recorded
   t.is(rate.next(undefined, 7), 7)
   t.is(rate.blocking(undefined, 7), undefined)
   t.deepEqual(rate.used(0), [])
-  t.false(rateOf({ limit: 1, per: 1 }).idle)
+  t.false(rateOf({ limit: 1, per: 1 }).limitsNothing)
 })
 
 // Units of cost.
@@ -524,10 +524,10 @@ test('rate: a rate without rules can be held too, and is idle again after the ho
   const rate = rateOf()
   rate.hold(500)
 
-  t.false(rate.idle)
+  t.false(rate.limitsNothing)
   refused(t, rate.grant(undefined, 499, 0))
   t.is(rate.grant(undefined, 500, 0), 0)
-  t.true(rate.idle)
+  t.true(rate.limitsNothing)
 })
 
 test('rate: the rule or hold that blocks longest is named', t => {
@@ -681,7 +681,7 @@ test('rate: without rules all is forgotten, and numbers go on rising', t => {
   const rate = rateOf({ limit: 1, per: 100 })
   const first = start(rate, 0)
   rate.change([], 1)
-  t.true(rate.idle)
+  t.true(rate.limitsNothing)
   rate.change(parseRate('rate', { limit: 1, per: 100 }), 2)
 
   const second = rate.grant(undefined, 2, 0)
@@ -804,7 +804,7 @@ test('rate: a state that was stored goes on where it was', t => {
   other.confirm(grant, 3)
   t.is(other.next({ tokens: 1 }, 0), 70)
   t.true(other.grant({ tokens: 1 }, 70, 0) > grant)
-  t.true(stored(rateOf()).idle)
+  t.true(stored(rateOf()).limitsNothing)
 })
 
 // The far end.

@@ -155,7 +155,7 @@ test('link: after a loss names are attached by the instant of now, and requests 
   connection.sent = []
   await clock.advance(100)
 
-  connection.events.lost(new Error('broken'))
+  connection.events.disconnected(new Error('broken'))
   ask(exchange(2))
   await clock.settle()
   t.is(connection.list, '')
@@ -174,7 +174,7 @@ test('link: while the fate of a put is looked up, nothing is sent behind it, als
   ask(put, exchange(1))
   await clock.settle()
   for (let i = 0; i < 2; i++) {
-    connection.events.lost(new Error('broken'))
+    connection.events.disconnected(new Error('broken'))
     connection.sent = []
     connection.events.opened()
     ask(exchange(2 + i))
@@ -195,7 +195,7 @@ test('link: a stored put whose reply was lost is answered before any exchange is
   const { clock, connection, ask, ends } = await opened()
   ask(exchange(1), put, exchange(2))
   await clock.settle()
-  connection.events.lost(new Error('broken'))
+  connection.events.disconnected(new Error('broken'))
   connection.sent = []
   connection.events.opened()
   await clock.settle()
@@ -226,7 +226,7 @@ test('link: the outcome of requests that a connection lost for good has not answ
   const { clock, connection, ask, ends } = await opened()
   ask(put, cancel, exchange(1), find)
   await clock.settle()
-  connection.events.lost(new Error('broken'))
+  connection.events.disconnected(new Error('broken'))
   ask(put)
 
   connection.events.failed(new StoreError('anything'))
@@ -240,7 +240,10 @@ test('link: the outcome of requests that a connection lost for good has not answ
 })
 
 for (const [what, breaks] of [
-  ['is lost and open again', ({ lost, opened }: ConnectionEvents) => [lost(new Error('broken')), opened()]],
+  [
+    'is lost and open again',
+    ({ disconnected, opened }: ConnectionEvents) => [disconnected(new Error('broken')), opened()],
+  ],
   ['fails', ({ failed }: ConnectionEvents) => [failed(new StoreError('anything'))]],
 ] as [string, (events: ConnectionEvents) => void][]) {
   test(`link: a reply that has arrived counts, although the connection ${what} before it is passed on`, async t => {
@@ -272,7 +275,7 @@ test('link: the process is kept alive by an opening, a loss, a queue that works,
   connection.reply('find')
   await clock.settle()
   note()
-  connection.events.lost(new Error('broken'))
+  connection.events.disconnected(new Error('broken'))
   note()
   connection.events.opened()
   await clock.settle()
@@ -314,7 +317,7 @@ test('link: it stays open for bodies that keep their leases after their queue ha
 
 test('link: attaching a name is retried through a passing fault, which is reported once', async t => {
   const { clock, connection, reports } = await opened()
-  connection.events.lost(new Error('broken'))
+  connection.events.disconnected(new Error('broken'))
   connection.events.opened()
   for (let i = 0; i < 3; i++) {
     await clock.settle()

@@ -50,7 +50,7 @@ test('lost runs: reading a job that went on elsewhere does not hide that its run
 
 test('lost runs: a run that was lost before stays lost', t => {
   const record = job(1)
-  identities.release(record)
+  identities.forget(record)
 
   t.deepEqual([...lostRunsOf(told(1), [ending(record, 2)], [], identities)], [1])
 })

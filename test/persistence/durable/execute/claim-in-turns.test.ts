@@ -45,7 +45,7 @@ function claim(
       next: () => inTurn.next && { key: inTurn.next, job: inTurn.next.jobs[0] as Ordered },
       obstacle: (_job, { name }) => obstacleOf(name),
       holdUp: ({ name }) => void heldUp.push(name),
-      start: (job, key) => {
+      take: (job, key) => {
         started.push(key.name)
         const facts = { ...job, id: '', payload: '', queuedAt: 0, attempt: 1, fence: 1 }
         reply.take(facts, facts, undefined, 0)

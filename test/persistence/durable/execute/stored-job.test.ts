@@ -4,13 +4,13 @@ import { launchAlone, reportedFirst } from '../../../../lib/backlog.ts'
 import { unrun } from '../../../../persistence/durable/execute/moves.ts'
 import {
   awaitsVerdict,
+  becomesUnderway,
   claimedExtras,
   dueOfJob,
   ends,
   newJob,
   rowOfJob,
   type StoredJob,
-  starts,
   takeCancel,
   waits,
   waitsAnew,
@@ -42,7 +42,7 @@ test('a job waits for an instant of one clock, and no longer for one of the othe
 test('a start counts an attempt, raises the fence, and forgets what belonged to the run before', t => {
   const started = job({ abandoned: true, launched: true, cancel: { reason: null, notified: true } })
 
-  starts(started, claim)
+  becomesUnderway(started, claim)
 
   t.like(started, { state: 'underway', worker: 'w', exchange: 3, attempt: 1, fence: 1 })
   t.like(started, { abandoned: false, launched: false, cancel: undefined, awaitingVerdict: false })

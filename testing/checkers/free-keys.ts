@@ -6,12 +6,12 @@ import type { Entry } from '../entry.ts'
 import { KeySettings } from './key-settings.ts'
 import { Bodies, KeyStarts } from './keys.ts'
 
-export class KeyRoom {
+export class FreeKeys {
   readonly settings: KeySettings = new KeySettings()
   readonly #starts: KeyStarts
   readonly #bodies = new Bodies()
   /** Since when fewer bodies of each key run than its width. */
-  readonly #roomSince = new Map<string, number>()
+  readonly #slotSince = new Map<string, number>()
   #hasCrashed = false
 
   constructor(slackMs: number) {
@@ -21,7 +21,7 @@ export class KeyRoom {
     this.settings.take(entry)
     this.#starts.take(entry)
     if (entry.kind === 'crash') this.#hasCrashed = true
-    for (const { key } of this.#bodies.take(entry)) if (key !== undefined) this.#roomSince.set(key, entry.nowMs)
+    for (const { key } of this.#bodies.take(entry)) if (key !== undefined) this.#slotSince.set(key, entry.nowMs)
   }
   /** From when on the key may start a job of at most that cost; Infinity: that is not known. Asked at this entry. */
   freeAt(key: string | undefined, cost: Readonly<Record<string, number>>, at: Entry): number {
@@ -34,6 +34,6 @@ export class KeyRoom {
     const { width, paused } = settings.latest(key)
     if (paused || this.#bodies.of(key).length >= width) return Infinity
     const starts = this.#starts.of(key, at)
-    return Math.max(this.#roomSince.get(key) ?? -Infinity, settledAt, starts.freeAt(cost))
+    return Math.max(this.#slotSince.get(key) ?? -Infinity, settledAt, starts.freeAt(cost))
   }
 }
