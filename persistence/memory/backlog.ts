@@ -295,9 +295,9 @@ class MemorySession implements BacklogSession {
     const { key, cost, dueAt, runAt } = record.extras ?? {}
     const due = record.state === 'delayed' ? dueOf({ dueAt, runAt }, now, wall) : undefined
     const refusal = key !== undefined && queue.keys ? refusalOf(queue.keyScope(key), cost, now) : undefined
-    const isFull = freeSlots(queue.globalWidth, queue.bodies) === 0
+    const noFreeSlot = freeSlots(queue.globalWidth, queue.bodies) === 0
     const keyHeldUntil = queue.heldUntil(key)
-    const bounds = { due, keyHeldUntil, blocking: queue.ruleSet.blocking(cost, now), refusal, isFull }
+    const bounds = { due, keyHeldUntil, blocking: queue.ruleSet.blocking(cost, now), refusal, noFreeSlot }
     const position = record.state === 'pending' ? queue.ready.before(record) : undefined
     const { ofKey, ...reason } = explainWait(bounds, now, wall)
     return { record, position, ...reason, ...(ofKey && { key }) }

@@ -83,7 +83,7 @@ export const inFile: readonly Plant[] = [
       { find: '  correctRate(store.limits, queue, request)\n', replace: '' },
       {
         find: '  store.endedBodies(request.endedBodies)\n',
-        replace: '  store.endedBodies(request.endedBodies)\n  correctRate(store, queue, request)\n',
+        replace: '  store.endedBodies(request.endedBodies)\n  correctRate(store.limits, queue, request)\n',
       },
     ],
     why: 'B12: the start of a job that went back is charged again, and the rate is not used up',
@@ -219,7 +219,10 @@ export const inFile: readonly Plant[] = [
     name: 'a dead process is recovered in memory of the wrong worker',
     file: 'persistence/sqlite/store/recovery.ts',
     edits: [
-      { find: 'this.#drop.run(from, queueId, seq)', replace: 'if (!worksHere) this.#drop.run(from, queueId, seq)' },
+      {
+        find: 'this.#drop.run(from, queueId, seq)',
+        replace: 'if (from === noWorker) this.#drop.run(from, queueId, seq)',
+      },
     ],
     why: 'I13: a recovered job waits and is underway at once',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker', 'simulation/store'],
@@ -411,7 +414,9 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a restarted thread gets new requests before the old ones',
     file: 'persistence/durable/link.ts',
-    edits: [{ find: `this.#state.kind !== 'open' || (pending`, replace: `this.#state.kind === 'lost' || (pending` }],
+    edits: [
+      { find: `this.#state.kind !== 'open' || (pending`, replace: `this.#state.kind === 'disconnected' || (pending` },
+    ],
     why: 'I3: an exchange that is done after a later one is never done, although its endings were announced',
     finders: ['persistence/durable/link'],
   },
@@ -786,7 +791,7 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: '    this.#file = file\n    return true',
-        replace: '    this.#file = file\n    this.#held.shift()?.close()\n    return true',
+        replace: '    this.#file = file\n    this.#locks.shift()?.close()\n    return true',
       },
     ],
     why: 'I13: whoever has the old file open takes a living worker for dead, before it looks at the new one',

@@ -54,7 +54,7 @@ export function explain<Queue extends QueueState, Job extends ExplainedJob>(
     keyHeldUntil: key === undefined || isSorted ? undefined : holdOf(store, queue, key, now)?.until,
     blocking: blockingByRules(limits.rateNow(queue), namedRules(limits, queue), cost, now),
     refusal: key !== undefined && isSorted ? refusalOf(limits.keyNow(queue, key, now), cost, now) : undefined,
-    isFull: queue.globalWidth < Infinity && freeSlots(queue.globalWidth, store.bodies(queue)) === 0,
+    noFreeSlot: queue.globalWidth < Infinity && freeSlots(queue.globalWidth, store.bodies(queue)) === 0,
   }
   const { why, ofKey, ...explained } = explainWait(bounds, now, wall)
   const isPending = job.state === 'pending'
