@@ -79,4 +79,23 @@ export const inNamedRules: readonly Plant[] = [
     why: 'no event reports that a tenant waits',
     finders: ['persistence/sqlite/backlog'],
   },
+  {
+    name: 'a process does not notice what others have started since it read a rule',
+    file: 'persistence/sqlite/tables/rate-starts.ts',
+    edits: [{ find: 'if (cached?.version === owner.rateVersion)', replace: 'if (cached)' }],
+    why: 'each process uses up the limit that all of them share',
+    finders: ['persistence/sqlite/store/store-contract', 'crash/named-rules'],
+  },
+  {
+    name: 'on a file the bodies of some processes do not count for the width of a key',
+    file: 'persistence/sqlite/store/key-turns.ts',
+    edits: [
+      {
+        find: 'where queue = k.queue and key = k.key',
+        replace: 'where worker % 2 = 0 and queue = k.queue and key = k.key',
+      },
+    ],
+    why: 'a tenant gets its width once for each process',
+    finders: ['crash/named-rules'],
+  },
 ]

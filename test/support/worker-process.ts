@@ -57,6 +57,8 @@ export interface Orders {
   readonly who: string
   readonly path: string
   readonly log: string
+  /** The name of its queue; 'q'. */
+  readonly queue?: string
   /** None: a queue that only puts, looks and changes. */
   readonly body?: Body
   readonly killPoint?: KillPoint
@@ -224,7 +226,7 @@ function handler(payload: number, task: Task): unknown {
 const { afterCrash = 'again', crashLimit, width, rate, retry, keep, keys, globalWidth } = orders
 const ask = afterCrash.startsWith('ask: ')
 const options = {
-  name: 'q',
+  name: orders.queue ?? 'q',
   backlog: killPoint
     ? new KilledBacklog(path, killPoint)
     : new SqliteBacklog(path, { durability: 'process', stall: orders.stall ?? '5min' }),
