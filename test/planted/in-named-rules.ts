@@ -98,4 +98,30 @@ export const inNamedRules: readonly Plant[] = [
     why: 'a tenant gets its width once for each process',
     finders: ['crash/named-rules'],
   },
+  {
+    name: 'the units of a job do not count in a named rule',
+    file: 'lib/limits/named-rules.ts',
+    edits: [{ find: 'start: rate.grant(cost, now, graceMs)', replace: 'start: rate.grant(undefined, now, graceMs)' }],
+    why: 'I29: queues that share a rule in tokens use it as if it did not exist',
+    finders: ['flow/named-rules-random'],
+  },
+  {
+    name: 'a start by a named rule costs its queue no turn',
+    file: 'lib/limits/rule-turns.ts',
+    edits: [{ find: 'if (wait.queue === queue) wait.tag = tag + 1', replace: 'if (wait.queue === queue) wait.tag = tag' }],
+    why: 'I30: a queue that always waits is always first, and another one starves',
+    finders: ['flow/named-rules-random'],
+  },
+  {
+    name: 'room in a named rule is left for starts that nobody waits for',
+    file: 'lib/limits/rule-turns.ts',
+    edits: [
+      {
+        find: 'const starts = Math.min(wait.wants, turns - before)',
+        replace: 'const starts = Math.min(wait.wants + 1_000, 1_000 + turns - before)',
+      },
+    ],
+    why: 'the rule has room, and nobody uses it',
+    finders: ['flow/named-rules-random'],
+  },
 ]
