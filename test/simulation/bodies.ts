@@ -25,6 +25,8 @@ export interface BodyContext {
   block(ms: number): void
   /** Called before the body passes a value that no file can store. */
   unstorable(): void
+  /** Called once the body has corrected its cost. */
+  spends(): void
   /** Called before the body holds the rule that its queue shares. */
   holds(): void
   /** Kills the process. `ranMs`: how long the body has run. */
@@ -91,7 +93,11 @@ export function bodyOf(context: BodyContext): Handler<Script, string> {
     })
   /** The part of a body that takes no time: its end, or all of it. */
   const conclude = (script: Script, task: Task, calledAt = context.clock.now()): string => {
-    const { n } = script
+    const { n, spends } = script
+    if (spends) {
+      task.spent(spends)
+      context.spends()
+    }
     switch (endOf(script, task)) {
       case 'throws':
         throw new RangeError(`job ${n} throws`)

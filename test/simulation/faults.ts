@@ -47,6 +47,8 @@ export const kinds: readonly string[] = [
   'keys that are declared anew',
   'a key that is cleared',
   'a hostile key',
+  'a cost in two units',
+  'a cost that is corrected',
   'a death between claim and launch with keys in force',
   'a global width that is set',
   'a transaction of the user',

@@ -42,7 +42,10 @@ export interface Script {
   /** Checkpoints and progress on the way; and a generator that ignores `return`, or whose `finally` yields. */
   readonly steps: number
   readonly stubborn: boolean
+  /** The real cost, which the body reports as it begins to end. */
+  readonly spends?: UnitsPlan
 }
+export type UnitsPlan = Readonly<Record<string, number>>
 
 export interface ListenerPlan {
   readonly event: 'pending' | 'underway' | 'retry' | 'finished' | 'failed' | 'settled' | 'idle' | 'width'
@@ -123,6 +126,8 @@ export type Command =
       /** The jobs of a putMany have these keys besides, by turns. */
       readonly otherKeys?: readonly string[]
       readonly tokens: number
+      /** The cost in another unit besides. */
+      readonly bytes?: number
       readonly signal: boolean
       /** The signal aborts this many microtasks after the call, or before it if less than 0. Absent: later or never. */
       readonly abortIn?: number
@@ -210,7 +215,39 @@ export function planOf(seed: number): Plan {
   const maker = new Maker(chance, sqlite)
   for (let left = 10 + chance.below(26); left > 0; left--) commands.push(maker.next())
   if (sqlite && chance.once(6)) commands.splice(1 + chance.below(commands.length), 0, ...noticedByWeb(chance))
-  return withKeysListed(withBeside({ seed, config, commands }, new Chance(seed ^ 0xbe51de)), new Chance(seed ^ 0x6e75))
+  const plan = withBeside({ seed, config, commands }, new Chance(seed ^ 0xbe51de))
+  return withUnits(withKeysListed(plan, new Chance(seed ^ 0x6e75)), new Chance(seed ^ 0xb17e5))
+}
+
+/** In some runs jobs cost two units, which rules of the queue and of its keys count, and bodies correct the cost. */
+function withUnits(plan: Plan, chance: Chance): Plan {
+  if (!chance.once(4)) return plan
+  const bytes = (): RatePlan => ({ limit: 10, per: chance.pick([30, 100, 400]), of: 'bytes' })
+  const tokens = (): RatePlan => ({ limit: 8, per: chance.pick([30, 200]), of: 'tokens' })
+  // A default cost must be in a unit that a rule counts.
+  const needsTokens = plan.config.cost !== undefined
+  const ratesOf = (rate: readonly RatePlan[]): readonly RatePlan[] => [
+    ...rate,
+    bytes(),
+    ...((needsTokens || chance.once(2)) && !rate.some(({ of }) => of === 'tokens') ? [tokens()] : []),
+  ]
+  const keysOf = (keys: KeysPlan): KeysPlan => (chance.once(3) ? { ...keys, rate: ratesOf(keys.rate ?? []) } : keys)
+  const spends = (script: Script): Script => {
+    if (!chance.once(3)) return script
+    const units = { tokens: chance.below(9), bytes: chance.below(14) }
+    return { ...script, spends: chance.pick([units, { tokens: units.tokens }, { bytes: units.bytes }]) }
+  }
+  const commands = plan.commands.map((command): Command => {
+    // Now and then more than the limit, which no rule can ever allow.
+    if (command.do === 'put')
+      return { ...command, scripts: command.scripts.map(spends), bytes: chance.pick([0, 1, 1, 4, 9, 12]) }
+    if (command.do === 'rate' && chance.once(2)) return { ...command, rate: ratesOf(command.rate) }
+    if (command.do === 'start' && command.keys) return { ...command, keys: keysOf(command.keys) }
+    return command
+  })
+  const { config } = plan
+  const keys = config.keys && keysOf(config.keys)
+  return { ...plan, config: { ...config, rate: ratesOf(config.rate), ...(keys && { keys }) }, commands }
 }
 
 /** In some runs a second queue shares a rule, and jobs have a cost by default. */

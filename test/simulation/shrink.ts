@@ -80,7 +80,17 @@ function simplerCommands(command: Command): Command[] {
     ...(scripts.length > 1 ? scripts.map(script => ({ ...command, scripts: [script] })) : []),
     { ...command, scripts: scripts.map(script => ({ ...script, ends: ['ok' as const], ms: 0 })) },
     { ...command, scripts: plain },
-    { ...command, by: 'put', priority: 0, key: '', otherKeys: undefined, tokens: 0, signal: false, wall: false },
+    {
+      ...command,
+      by: 'put',
+      priority: 0,
+      key: '',
+      otherKeys: undefined,
+      tokens: 0,
+      bytes: 0,
+      signal: false,
+      wall: false,
+    },
     { ...command, delay: 0 },
   ].filter(simpler => JSON.stringify(simpler) !== JSON.stringify(command)) as Command[]
 }

@@ -127,6 +127,7 @@ export class World {
       within: (task: Task, value: string, undo: boolean) => this.#own.finish(task, value, undo),
       holds: () => this.faults.fired('a rule that is held'),
       unstorable: () => this.faults.fired('a value that cannot be stored'),
+      spends: () => this.faults.fired('a cost that is corrected'),
       die: (ranMs: number) => {
         const known = ranMs > launchKnownMs ? 'when its launch is known' : 'before its launch is known'
         this.faults.fired(`a body that kills its process ${known}`)
@@ -432,7 +433,7 @@ export class World {
     return works || who === 0 || this.config.backlog === 'memory'
   }
   #put(slot: ProcessSlot, queue: Queue, command: Extract<Command, { do: 'put' }>): void {
-    const { by, scripts, priority, delay, wall, tokens, otherKeys = [] } = command
+    const { by, scripts, priority, delay, wall, tokens, bytes = 0, otherKeys = [] } = command
     const keys = [command.key, ...otherKeys]
     if (keys.some(key => hostileKeys.includes(key))) this.faults.fired('a hostile key')
     const keyOf = (script: Script): string => keys[scripts.indexOf(script) % keys.length] as string
@@ -441,8 +442,9 @@ export class World {
       ...{ id: `j${script.n}`, priority },
       ...(delay > 0 && (wall ? { runAt: clock.wall() + delay } : { delay })),
       ...(keyOf(script) !== '' && { key: keyOf(script) }),
-      ...(tokens > 0 && { cost: { tokens } }),
+      ...(tokens + bytes > 0 && { cost: { ...(tokens > 0 && { tokens }), ...(bytes > 0 && { bytes }) } }),
     })
+    if (tokens > 0 && bytes > 0) this.faults.fired('a cost in two units')
     for (const script of scripts) this.scripts.set(script.n, script)
     const [script] = scripts as [Script]
     const { life } = slot
