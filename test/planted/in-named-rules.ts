@@ -108,7 +108,9 @@ export const inNamedRules: readonly Plant[] = [
   {
     name: 'a start by a named rule costs its queue no turn',
     file: 'lib/limits/rule-turns.ts',
-    edits: [{ find: 'if (wait.queue === queue) wait.tag = tag + 1', replace: 'if (wait.queue === queue) wait.tag = tag' }],
+    edits: [
+      { find: 'if (wait.queue === queue) wait.tag = tag + 1', replace: 'if (wait.queue === queue) wait.tag = tag' },
+    ],
     why: 'I30: a queue that always waits is always first, and another one starves',
     finders: ['flow/named-rules-random'],
   },
