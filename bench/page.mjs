@@ -1,6 +1,6 @@
 /** docs/benchmarks.md: machine, method, goals, and each part with its plot and its table. Made from data alone. */
 import { chartSvg } from './chart.mjs'
-import { askedText, figure, isText, nearest, roundsText, tableOf, verdictText, whatText } from './report.mjs'
+import { figure, isText, nearest, requirementText, roundsText, tableOf, verdictText, whatText } from './report.mjs'
 
 /** @typedef {import('./results.mjs').Result} Result */
 
@@ -95,7 +95,7 @@ function goals(results) {
         `${suite} [${part}](#${anchorOf({ suite, part })})`,
         bound.kind,
         whatText(bound),
-        askedText(bound),
+        requirementText(bound),
         isText(bound),
         verdict,
       ])

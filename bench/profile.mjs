@@ -147,10 +147,10 @@ function columnsOf({ plain, seqs, fences }) {
 }
 
 const parts = { memory: [memory], sqlite: [file, store] }
-const asked = process.argv.slice(2)
-const unknown = asked.filter(name => !(name in parts))
+const requested = process.argv.slice(2)
+const unknown = requested.filter(name => !(name in parts))
 if (unknown.length > 0) {
   console.error(`nothing to profile of the name ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}`)
   process.exit(2)
 }
-for (const name of asked.length > 0 ? asked : Object.keys(parts)) for (const part of parts[name]) await part()
+for (const name of requested.length > 0 ? requested : Object.keys(parts)) for (const part of parts[name]) await part()

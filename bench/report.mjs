@@ -49,7 +49,7 @@ export function tableOf({ metrics, contenders, ours, rounds }) {
 
 /** The verdict on a bound, worded alike: what is asked, what is so, and by how much it is missed. */
 export function boundText(bound) {
-  return `${bound.kind}: ${whatText(bound)}, ${askedText(bound)}: ${isText(bound)}, ${verdictText(bound)}`
+  return `${bound.kind}: ${whatText(bound)}, ${requirementText(bound)}: ${isText(bound)}, ${verdictText(bound)}`
 }
 
 export function whatText({ contender, versus, title, or }) {
@@ -57,9 +57,9 @@ export function whatText({ contender, versus, title, or }) {
   return or && or.versus !== versus ? `${what} (or / ${or.versus})` : what
 }
 
-export function askedText({ atLeast, atMost, unit, or }) {
-  const asked = atLeast === undefined ? `at most ${figure(atMost)}` : `at least ${figure(atLeast)}`
-  return `${asked}${unitText(unit)}${or ? `, or ${askedText(or)}` : ''}`
+export function requirementText({ atLeast, atMost, unit, or }) {
+  const requested = atLeast === undefined ? `at most ${figure(atMost)}` : `at least ${figure(atLeast)}`
+  return `${requested}${unitText(unit)}${or ? `, or ${requirementText(or)}` : ''}`
 }
 
 export function isText(bound) {

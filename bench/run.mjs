@@ -50,7 +50,7 @@ if (options.check || options.baseline) {
   if (!passed) process.exitCode = 1
 } else if (options.from.length > 0) {
   const lines = options.from.flatMap(file => linesIn(file))
-  tell(fromLines(lines.join('\n')))
+  printResults(fromLines(lines.join('\n')))
   if (options.report) report(lines)
 } else {
   // A whole run stands for itself; a part of one takes its place among what was measured before.
@@ -86,7 +86,7 @@ async function measure(machine) {
       if (result.contenders.some(({ error }) => error !== undefined)) process.exitCode = 1
     }
   }
-  if (!options.json) tellBounds(results)
+  if (!options.json) printBounds(results)
   return lines
 }
 
@@ -101,13 +101,13 @@ async function measurePart(suite, part, commit) {
   return resultOf(suite, part, { ...run, params, samples, date: new Date().toISOString(), commit, seconds })
 }
 
-function tell({ machine, results }) {
+function printResults({ machine, results }) {
   if (options.json) return
   console.log([machineText(machine), '', ...results.map(partText)].join('\n'))
-  tellBounds(results)
+  printBounds(results)
 }
 
-function tellBounds(results) {
+function printBounds(results) {
   const verdicts = results.flatMap(({ suite, part, bounds }) =>
     bounds.map(bound => `  ${suite} ${part}, ${boundText(bound)}`),
   )

@@ -32,7 +32,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/put/arrivals.ts': 'what follows a put: test/flow/put.test.ts, events.test.ts and signals.test.ts',
   'lib/announce/announcer.ts': 'which events a job has, and in which order: test/flow/events.test.ts',
   'lib/run/run-state.ts': 'the table of test/lib/run/run.test.ts',
-  'lib/run/self-waits.ts': 'what a handler is told: test/flow/own-waits.test.ts',
+  'lib/run/self-waits.ts': 'what a handler is warned of: test/flow/own-waits.test.ts',
   'lib/run/past-run.ts': 'what is left of a run: test/lib/run/runs.test.ts and test/flow/look.test.ts',
   'lib/cooperate/yield-point.ts':
     'what works a slice at a time: test/flow/mass.test.ts, and task.breathe in tasks.test.ts',
@@ -267,6 +267,20 @@ hold(
   { path: 'lib/a.ts', text: 'this.#heldBack.add(run)' },
   { path: 'persistence/a.ts', text: 'const roomAgain = 1' },
   { path: 'testing/a.ts', text: 'readonly lookAt: number' },
+)
+
+hold(
+  'no identifier of the tests and benchmarks is a word for requests or reports that no protocol has',
+  under('test', 'bench', 'docs/examples').filter(({ path }) => path !== 'test/tidy.test.ts'),
+  files =>
+    files.flatMap(file =>
+      found({ ...file, text: withoutTexts(file.text) }, /\b[A-Za-z]\w*/g).filter(place => {
+        const name = place.slice(place.lastIndexOf(' ') + 1)
+        return name.split(/(?=[A-Z])|_/).some(word => spoken.test(word.toLowerCase()))
+      }),
+    ),
+  { path: 'test/a.test.ts', text: 'const told: string[] = []' },
+  { path: 'test/a.test.ts', text: 'await worker.askedAgain()' },
 )
 
 hold(

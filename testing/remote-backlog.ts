@@ -284,8 +284,12 @@ class RemoteSession implements BacklogSession {
       () => () => {},
     )
   }
-  #send<Far, Near>(ask: () => MaybePromise<Far>, read: (far: Far) => () => Near, kind: Kind = 'other'): Promise<Near> {
-    return this.#line.send(kind, ask, this.#withState(read))
+  #send<Far, Near>(
+    request: () => MaybePromise<Far>,
+    read: (far: Far) => () => Near,
+    kind: Kind = 'other',
+  ): Promise<Near> {
+    return this.#line.send(kind, request, this.#withState(read))
   }
   /** The state after the request has taken effect becomes visible here when its reply arrives. */
   #withState<Far, Near>(read: (far: Far) => () => Near): (far: Far) => () => Near {

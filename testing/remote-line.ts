@@ -86,7 +86,7 @@ export class Line {
    */
   send<Far, Near>(
     kind: Kind,
-    ask: () => MaybePromise<Far>,
+    request: () => MaybePromise<Far>,
     read: (far: Far) => () => Near,
     ids: () => readonly string[] = () => [],
   ): Promise<Near> {
@@ -98,7 +98,7 @@ export class Line {
       }
       const take = async (): Promise<() => void> => {
         try {
-          const arrive = read(await ask())
+          const arrive = read(await request())
           return over(() => resolve(arrive()))
         } catch (error) {
           return over(() => reject(error))

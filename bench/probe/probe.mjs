@@ -30,14 +30,14 @@ export class Probe {
    */
   async run(payloads, batch, handler) {
     let stored = 0
-    let hearOfPut = () => {}
+    let onPut = () => {}
     let next = 0
     const putOn = async () => {
       while (next < payloads.length) {
         const put = payloads.slice(next, (next += batch)).map(payload => JSON.stringify(payload))
         await this.exchange({ put })
         stored += put.length
-        hearOfPut()
+        onPut()
       }
     }
     const claimOn = async () => {
@@ -48,7 +48,7 @@ export class Probe {
         for (const payload of claimed.payloads) handler(JSON.parse(payload))
         if (settled.length === 0 && stored < payloads.length) {
           await new Promise(resolve => {
-            hearOfPut = resolve
+            onPut = resolve
           })
         }
       }

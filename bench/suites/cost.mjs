@@ -19,7 +19,7 @@ const root = dirname(bench)
 const from = file => JSON.stringify(new URL(`../../dist/${file}`, import.meta.url).href)
 const rdqFrom = from('lib/index.js')
 const sqliteFrom = from('persistence/sqlite/index.js')
-const tell = 'process.stdout.write(JSON.stringify([performance.now(), process.cpuUsage()]), () => process.exit())'
+const report = 'process.stdout.write(JSON.stringify([performance.now(), process.cpuUsage()]), () => process.exit())'
 
 /** @param {string} code a module; `PATH` in it is a file that is there in no run before the first */
 function program(code, { files = () => 'none' } = {}) {
@@ -40,14 +40,14 @@ function program(code, { files = () => 'none' } = {}) {
 }
 
 const importing = specifier =>
-  program(`await import(${specifier.startsWith('"') ? specifier : `'${specifier}'`}); ${tell}`)
+  program(`await import(${specifier.startsWith('"') ? specifier : `'${specifier}'`}); ${report}`)
 
 const rdqRuns = options => `
   import { DispatchQueue } from ${rdqFrom}
   import { SqliteBacklog } from ${sqliteFrom}
   const queue = new DispatchQueue(async n => n, ${options})
   await queue.run(1)
-  ${tell}`
+  ${report}`
 const onFile = "{ name: 'bench', backlog: new SqliteBacklog(PATH) }"
 
 const firstJobs = {
@@ -55,17 +55,17 @@ const firstJobs = {
     import { DispatchQueue } from ${rdqFrom}
     const queue = new DispatchQueue(async n => n)
     await queue.run(1)
-    ${tell}`),
+    ${report}`),
   'rdq on a file that is there': program(rdqRuns(onFile), { files: () => 'same.db' }),
   'rdq on a new file': program(rdqRuns(onFile), { files: i => `new${i}.db` }),
   'fastq.promise': program(`
     import fastq from 'fastq'
     await fastq.promise(async n => n, 1).push(1)
-    ${tell}`),
+    ${report}`),
   'p-queue': program(`
     import PQueue from 'p-queue'
     await new PQueue({ concurrency: 1 }).add(async () => 1)
-    ${tell}`),
+    ${report}`),
   'plainjob on a new file': program(
     `
     import { better, defineQueue, defineWorker } from 'plainjob'
@@ -73,11 +73,11 @@ const firstJobs = {
     const logger = { debug() {}, info() {}, warn() {}, error() {} }
     const queue = defineQueue({ connection: better(new Database(PATH)), logger })
     queue.add('bench', 1)
-    const worker = defineWorker('bench', async () => {}, { queue, logger, onCompleted: () => ${tell} })
+    const worker = defineWorker('bench', async () => {}, { queue, logger, onCompleted: () => ${report} })
     await worker.start()`,
     { files: i => `new${i}.db` },
   ),
-  nothing: program(tell),
+  nothing: program(report),
 }
 
 const age = [
@@ -169,7 +169,7 @@ export const parts = [
       'p-limit': importing('p-limit'),
       'p-queue': importing('p-queue'),
       bottleneck: importing('bottleneck'),
-      nothing: program(tell),
+      nothing: program(report),
     },
     metrics: age,
     notes: ['"Nothing" is Node itself. rdq/sqlite imports better-sqlite3 only when a file is opened.'],

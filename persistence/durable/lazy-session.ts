@@ -111,10 +111,10 @@ export class LazySession implements BacklogSession {
     return this.#session.close()
   }
   /** Calls the session if the name exists by now. */
-  #whenExists<T>(ask: () => Promise<T>, otherwise: T | (() => T)): Promise<T> {
-    if (this.#session.exists) return ask()
+  #whenExists<T>(request: () => Promise<T>, otherwise: T | (() => T)): Promise<T> {
+    if (this.#session.exists) return request()
     const none = (): T => (typeof otherwise === 'function' ? (otherwise as () => T)() : otherwise)
-    return this.#session.reattach(false).then(made => (made ? ask() : none()))
+    return this.#session.reattach(false).then(made => (made ? request() : none()))
   }
 }
 

@@ -27,21 +27,21 @@ const range = (length: number): number[] => Array.from({ length }, (_, i) => i)
 
 test('jobs of a key are found page by page, in their order, and those of another are not', async t => {
   const { c, web, worker } = await pair({ body: 'hang' })
-  await web.ask('put', 0, { id: 'first' })
+  await web.send('put', 0, { id: 'first' })
   await worker.reported('start')
   for (const i of range(7)) {
-    await web.ask('put', i, { id: `k${i}`, key: 'k', priority: i % 2 })
-    await web.ask('put', i, { id: `l${i}`, key: 'l' })
+    await web.send('put', i, { id: `k${i}`, key: 'k', priority: i % 2 })
+    await web.send('put', i, { id: `l${i}`, key: 'l' })
   }
 
   const pages: string[][] = []
   for (let after: string | undefined; pages.length < 9; after = pages.at(-1)?.at(-1)) {
     const query = { state: 'pending', key: 'k', limit: 3, ...(after !== undefined && { after }) }
-    const page = (await web.ask('jobs', query)) as Snapshot[]
+    const page = (await web.send('jobs', query)) as Snapshot[]
     if (page.length === 0) break
     pages.push(page.map(({ id }) => id))
   }
-  const latest = (await web.ask('jobs', { key: 'l', limit: 2, after: 'l5' })) as Snapshot[]
+  const latest = (await web.send('jobs', { key: 'l', limit: 2, after: 'l5' })) as Snapshot[]
 
   t.deepEqual(pages, [['k0', 'k2', 'k4'], ['k6', 'k1', 'k3'], ['k5']])
   t.deepEqual(
@@ -55,11 +55,11 @@ test('jobs of a key are found page by page, in their order, and those of another
 test('explain uses what the worker has declared and done', async t => {
   const { c, web, worker } = await pair({ body: 'hang', width: 2, rate: { limit: 2, per: '1h' } })
   const before = systemClock.wall()
-  for (const id of ['a', 'b', 'c', 'd']) await web.ask('put', 1, { id })
+  for (const id of ['a', 'b', 'c', 'd']) await web.send('put', 1, { id })
   await worker.reported('start', 2)
-  await web.ask('put', 1, { id: 'later', delay: '2h' })
+  await web.send('put', 1, { id: 'later', delay: '2h' })
 
-  const explained = (id: string): Promise<Explanation> => web.ask('explain', id) as Promise<Explanation>
+  const explained = (id: string): Promise<Explanation> => web.send('explain', id) as Promise<Explanation>
   t.like(await explained('a'), { state: 'underway' })
   const behind = await eventually(
     () => explained('d'),
@@ -71,22 +71,22 @@ test('explain uses what the worker has declared and done', async t => {
   const later = await explained('later')
   t.like(later, { state: 'delayed', why: 'delay' })
   t.true(hours(later) >= 2 && hours(later) < 2.1, `${hours(later)} h`)
-  t.is(await web.ask('explain', 'nobody').catch(({ code }) => code), 'JOB_UNKNOWN')
+  t.is(await web.send('explain', 'nobody').catch(({ code }) => code), 'JOB_UNKNOWN')
   await stopAll(worker, web)
   t.deepEqual(c.checkFile(), [])
 })
 
 test('results, and errors with their class, reach it when the worker keeps them; a failed job is retried, and runs there', async t => {
   const { c, web, worker } = await pair({ body: 'broken', keep: { finished: '1d', results: true } })
-  const get = (): Promise<Snapshot> => web.ask('get', 'a') as Promise<Snapshot>
-  const result = (): Promise<unknown> => web.ask('resultOf', 'a').catch(({ name, message }) => ({ name, message }))
-  await web.ask('put', 21, { id: 'a' })
+  const get = (): Promise<Snapshot> => web.send('get', 'a') as Promise<Snapshot>
+  const result = (): Promise<unknown> => web.send('resultOf', 'a').catch(({ name, message }) => ({ name, message }))
+  await web.send('put', 21, { id: 'a' })
   await worker.reported('failed')
 
   t.like(await get(), { state: 'failed', attempt: 1, error: '21 is too much' })
   t.deepEqual(await result(), { name: 'RangeError', message: '21 is too much' })
   c.unblock()
-  await web.ask('retry', 'a')
+  await web.send('retry', 'a')
   await worker.reported('finished')
 
   t.deepEqual(await get(), {
@@ -99,17 +99,17 @@ test('results, and errors with their class, reach it when the worker keeps them;
   } as never)
   t.is(await result(), 42)
   t.deepEqual(c.jobs('start', 'worker'), ['a', 'a'])
-  t.is(await web.ask('retry', 'a').catch(({ code }) => code), 'JOB_STATE')
+  t.is(await web.send('retry', 'a').catch(({ code }) => code), 'JOB_STATE')
   await stopAll(worker, web)
   t.deepEqual(c.checkFile(), [])
 })
 
 test('a result that the worker does not keep rejects with ResultNotKeptError', async t => {
   const { c, web, worker } = await pair({ body: 'end', keep: { finished: '1d' } })
-  await web.ask('put', 1, { id: 'a' })
+  await web.send('put', 1, { id: 'a' })
   await worker.reported('finished')
 
-  t.is(await web.ask('resultOf', 'a').catch(({ code }) => code), 'RESULT_NOT_KEPT')
+  t.is(await web.send('resultOf', 'a').catch(({ code }) => code), 'RESULT_NOT_KEPT')
 
   await stopAll(worker, web)
   t.deepEqual(c.checkFile(), [])
@@ -117,32 +117,32 @@ test('a result that the worker does not keep rejects with ResultNotKeptError', a
 
 test('clear cancels thousands of waiting jobs at once, and neither running jobs nor those put after it', async t => {
   const { c, web, worker } = await pair({ body: 'hang' })
-  await web.ask('put', 0, { id: 'first' })
+  await web.send('put', 0, { id: 'first' })
   await worker.reported('start')
-  const ids = (await web.ask('putMany', range(1_500))) as Snapshot[]
-  ids.push(...((await web.ask('putMany', range(1_200), { priority: 1, key: 'k' })) as Snapshot[]))
-  ids.push(...((await web.ask('putMany', range(300), { delay: '1h' })) as Snapshot[]))
+  const ids = (await web.send('putMany', range(1_500))) as Snapshot[]
+  ids.push(...((await web.send('putMany', range(1_200), { priority: 1, key: 'k' })) as Snapshot[]))
+  ids.push(...((await web.send('putMany', range(300), { delay: '1h' })) as Snapshot[]))
 
-  t.is(await web.ask('clear'), 3_000)
-  await web.ask('put', 1, { id: 'after' })
+  t.is(await web.send('clear'), 3_000)
+  await web.send('put', 1, { id: 'after' })
 
   const counts = { pending: 1, delayed: 0, underway: 1, cancelled: 3_000 }
-  t.like(await web.ask('counts'), counts)
+  t.like(await web.send('counts'), counts)
   for (const i of [0, 1_499, 1_500, 2_699, 2_700, 2_999]) {
-    t.like(await web.ask('get', ids[i]?.id), { state: 'cancelled' }, `job ${i}`)
+    t.like(await web.send('get', ids[i]?.id), { state: 'cancelled' }, `job ${i}`)
   }
-  const heard = await eventually(
-    () => worker.ask('counts') as Promise<Counts>,
+  const seen = await eventually(
+    () => worker.send('counts') as Promise<Counts>,
     ({ cancelled, pending }) => cancelled === 3_000 && pending === 1,
   )
-  t.like(heard, counts)
+  t.like(seen, counts)
   // Its rows are swept little by little, and its counters know at once.
   const listed = await eventually(
-    () => web.ask('jobs', { state: 'cancelled', limit: 10_000 }) as Promise<Snapshot[]>,
+    () => web.send('jobs', { state: 'cancelled', limit: 10_000 }) as Promise<Snapshot[]>,
     ({ length }) => length === 3_000,
   )
   t.deepEqual(listed.map(({ id }) => id).sort(), ids.map(({ id }) => id).sort())
-  await web.ask('cancel', 'first')
+  await web.send('cancel', 'first')
   await worker.reported('start', 2)
   t.deepEqual(c.jobs('start'), ['first', 'after'])
   await stopAll(worker, web)
@@ -152,29 +152,29 @@ test('clear cancels thousands of waiting jobs at once, and neither running jobs 
 test('ended jobs are forgotten, with their ids, after the time that the worker says, and stay counted', async t => {
   const { c, web, worker } = await pair({ body: 'end', width: 50, keep: { finished: 300, ids: 600 } })
   const ids = range(250).map(i => `job-${i}`)
-  for (const id of ids) await web.ask('put', 1, { id })
+  for (const id of ids) await web.send('put', 1, { id })
   await worker.reported('finished', 250)
 
   // What is forgotten is so in turns, a bounded number in each.
   let puts = 0
   const left = await eventually(
     async () => {
-      await web.ask('put', 1, { id: `more-${puts++}` })
-      return ((await web.ask('jobs', { limit: 1_000 })) as Snapshot[]).filter(({ id }) => ids.includes(id))
+      await web.send('put', 1, { id: `more-${puts++}` })
+      return ((await web.send('jobs', { limit: 1_000 })) as Snapshot[]).filter(({ id }) => ids.includes(id))
     },
     ({ length }) => length === 0,
   )
 
   t.deepEqual(left, [])
-  t.is(await web.ask('get', 'job-0'), null)
+  t.is(await web.send('get', 'job-0'), null)
   const again = await eventually(
-    () => web.ask('put', 2, { id: 'job-0' }).catch(({ code }) => code) as Promise<{ existed: boolean } | string>,
+    () => web.send('put', 2, { id: 'job-0' }).catch(({ code }) => code) as Promise<{ existed: boolean } | string>,
     put => put !== 'ID_CONFLICT',
   )
   t.like(again, { existed: false } as never)
   await worker.reported('finished', 251 + puts)
   const counted = await eventually(
-    () => web.ask('counts') as Promise<Counts>,
+    () => web.send('counts') as Promise<Counts>,
     ({ finished }) => finished === 251 + puts,
   )
   t.is(counted.finished, 251 + puts)

@@ -100,13 +100,13 @@ async function late(): Promise<{ c: WorkerPool; workers: WorkerProcess[] }> {
 
 test('F10: a loop that was silent for too long loses its jobs, and emits no ending of them, its own or another', async t => {
   const { c, workers } = await late()
-  await workers[0]?.ask('idle')
+  await workers[0]?.send('idle')
 
   t.deepEqual(c.jobs('start', 'other').sort(), ['job-0', 'job-1'])
   t.deepEqual([c.jobs('lost'), c.jobs('finished', 'late')], [['job-0'], []])
   for (const worker of workers) {
-    t.like(await worker.ask('counts'), { finished: 2, underway: 0, failed: 0 })
-    await worker.ask('stop')
+    t.like(await worker.send('counts'), { finished: 2, underway: 0, failed: 0 })
+    await worker.send('stop')
     await worker.release()
   }
   t.deepEqual(c.checkFile(), [])
@@ -124,19 +124,19 @@ if (process.platform === 'linux') {
       const first = new rdq.DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(${JSON.stringify(path)}) })
       await first.ready(); await first.stop()
       const taken = []
-      try { for (;;) taken.push(openSync('/dev/null')) } catch (error) { tell(error.code) }
+      try { for (;;) taken.push(openSync('/dev/null')) } catch (error) { print(error.code) }
       const queue = new rdq.DispatchQueue(() => {}, { name: 'q', backlog: new SqliteBacklog(${JSON.stringify(path)}) })
       let errors = 0
       queue.on('error', () => errors++)
       const failed = await queue.ready().then(() => 'opened', error => error)
       const put = await queue.put(1).then(() => 'put', error => error)
       for (const fd of taken) closeSync(fd)
-      tell(String(failed?.code ?? failed))
-      tell(String(put === failed))
-      tell(String(errors))
+      print(String(failed?.code ?? failed))
+      print(String(put === failed))
+      print(String(errors))
       await queue.stop()
       const next = new rdq.DispatchQueue(n => n, { name: 'q', backlog: new SqliteBacklog(${JSON.stringify(path)}) })
-      tell(String(await next.run(7)))
+      print(String(await next.run(7)))
       await next.stop()`,
       { shell: 'ulimit -n 64' },
     )
@@ -281,7 +281,7 @@ test('F25: six processes open a new file at once, put and work, and none is refu
   const c = workerPool()
   const workers = Array.from({ length: 6 }, (_, i) => c.start({ who: `p${i}`, body: 'end', puts: 5, keep }))
   await Promise.all(workers.map(worker => worker.reported('all put')))
-  await Promise.all(workers.map(worker => worker.ask('idle')))
+  await Promise.all(workers.map(worker => worker.send('idle')))
 
   const finished = c.jobs('finished')
   t.deepEqual([finished.length, new Set(finished).size], [30, 30])

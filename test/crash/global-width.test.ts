@@ -73,11 +73,11 @@ test('four processes, some killed and some jobs cancelled: never more bodies tha
   const c = await filledFile(range)
   const web = c.start({ who: 'web' })
   await web.reported('ready')
-  await web.ask('pause', { shared: true })
+  await web.send('pause', { shared: true })
   const start = (who: string): WorkerProcess => c.start({ who, body: 'long', width: 3, globalWidth, crashLimit: 99 })
   const workers = ['a', 'b', 'c', 'd'].map(start)
   await Promise.all(workers.map(worker => worker.reported('ready')))
-  await web.ask('resume', { shared: true })
+  await web.send('resume', { shared: true })
   const runs = (who: string): boolean =>
     stepsOf(c.log().filter(line => line.who === who)).reduce((running, { by }) => running + by, 0) > 0
   /** Jobs that were cancelled while their bodies ran: these go on for a while. */
@@ -90,7 +90,7 @@ test('four processes, some killed and some jobs cancelled: never more bodies tha
   }
   const cancelSome = (worker: WorkerProcess): Promise<unknown> =>
     eventually(
-      () => worker.ask('cancelUnderway') as Promise<number>,
+      () => worker.send('cancelUnderway') as Promise<number>,
       count => count > 0,
     )
   let cut = 0
@@ -107,26 +107,26 @@ test('four processes, some killed and some jobs cancelled: never more bodies tha
 
   for (const [i, worker] of workers.slice(0, 3).entries()) {
     await passed(800)
-    await web.ask('putMany', range.slice(20))
+    await web.send('putMany', range.slice(20))
     await cancelSome(worker)
     // The bodies of the first ones go on until they end by themselves. On a slow machine a body may end before its cancel is
     // noted, and then others are cancelled.
     if (i === 0)
       await eventually(
         async () => {
-          if (cancelled().length === 0) await worker.ask('cancelUnderway')
+          if (cancelled().length === 0) await worker.send('cancelUnderway')
           return cancelled().length
         },
         count => count > 0,
       )
-    await web.ask('putMany', range.slice(30))
+    await web.send('putMany', range.slice(30))
     await kill(worker)
     workers[i] = start(`${worker.who}2`)
     await workers[i]?.reported('ready')
   }
   const afterKills = sharedMs()
-  await web.ask('putMany', range)
-  await Promise.all(workers.map(worker => worker.ask('idle')))
+  await web.send('putMany', range)
+  await Promise.all(workers.map(worker => worker.send('idle')))
 
   const lines = c.log()
   const steps = stepsOf(lines)
@@ -150,22 +150,22 @@ test('what one process sets as the global width holds in the others, and over re
   const worker = c.start({ who: 'a', body: 'hang', width: 9, globalWidth: 1 })
   await Promise.all([web.reported('ready'), worker.reported('start')])
 
-  await web.ask('setGlobalWidth', 3)
+  await web.send('setGlobalWidth', 3)
   await worker.reported('start', 3)
-  t.is(await worker.ask('globalWidth'), 3)
+  t.is(await worker.send('globalWidth'), 3)
   worker.kill()
   await worker.exited
 
   const next = c.start({ who: 'b', body: 'hang', width: 9, globalWidth: 1 })
   await next.reported('ready')
-  t.is(await next.ask('globalWidth'), 3)
-  t.like(await web.ask('overrides'), { globalWidth: 3 })
-  await web.ask('clearOverrides', 'globalWidth')
+  t.is(await next.send('globalWidth'), 3)
+  t.like(await web.send('overrides'), { globalWidth: 3 })
+  await web.send('clearOverrides', 'globalWidth')
   await eventually(
-    () => next.ask('globalWidth'),
+    () => next.send('globalWidth'),
     width => width === 1,
   )
-  t.is(await next.ask('globalWidth'), 1)
+  t.is(await next.send('globalWidth'), 1)
   await stopAll(web, next)
   t.deepEqual(c.checkFile(), [])
 })

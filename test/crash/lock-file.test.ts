@@ -71,7 +71,7 @@ test('a suspended process whose file was removed keeps its jobs from processes t
   await a.reported('start')
   const b = c.start({ who: 'b', body: 'end', crashLimit: 100 })
   await b.reported('ready')
-  await b.ask('put', 1)
+  await b.send('put', 1)
   await b.reported('finished')
   await a.halt()
   cleanUp(c)
@@ -114,11 +114,11 @@ test('a worker that was taken for dead while it stood still registers again, and
   await b.reported('start')
   a.kill('SIGCONT')
   await until(() => lockFiles(c).length === 2, 'the file is there again')
-  await b.ask('put', 1, { id: 'second' })
+  await b.send('put', 1, { id: 'second' })
   await a.reported('start', 2)
   a.kill()
   await a.exited
-  await b.ask('cancel', 'job-0')
+  await b.send('cancel', 'job-0')
   await b.reported('start', 2)
 
   t.deepEqual(c.jobs('start', 'b'), ['job-0', 'second'])

@@ -51,8 +51,8 @@ test.serial('putWithin and put in another process are noticed soon by one that w
     const latencies: number[] = []
     for (let i = round * 12; i < round * 12 + 12; i++) {
       const before = sharedMs()
-      if (i % 2 === 0) await web.ask('putWithin', i, `job-${i}`)
-      else await web.ask('put', i, { id: `job-${i}` })
+      if (i % 2 === 0) await web.send('putWithin', i, `job-${i}`)
+      else await web.send('put', i, { id: `job-${i}` })
       await worker.reported('start', i + 1)
       latencies.push(startedMs(c, `job-${i}`) - before)
       await passed(40)

@@ -17,7 +17,7 @@ const keep = { finished: '1d' } as const
 /** Dies as planned. Answers whether it did, for there may be no such point. */
 async function killed(c: WorkerPool, killPoint: KillPoint, orders: Partial<Orders> = {}): Promise<boolean> {
   const worker = c.start({ who: 'dying', body: 'end', keep, killPoint, ...orders })
-  const survived = worker.reported('finished').then(() => worker.ask('idle'))
+  const survived = worker.reported('finished').then(() => worker.send('idle'))
   const dead = await Promise.race([survived.then(() => false), worker.exited.then(() => true)]).catch(() => true)
   worker.kill()
   await worker.exited

@@ -27,7 +27,7 @@ test('F28: ten processes share one rate, and each has its own width', async t =>
   const c = await filledFile(Array.from({ length: count }, (_, i) => i))
   const workers = Array.from({ length: 10 }, (_, i) => c.start({ who: `w${i}`, body: 'slow', width: 2, rate }))
   await Promise.all(workers.map(worker => worker.reported('ready')))
-  await Promise.all(workers.map(worker => worker.ask('idle')))
+  await Promise.all(workers.map(worker => worker.send('idle')))
 
   const log = c.log()
   const starts = startsOf(log)
@@ -61,12 +61,12 @@ test('a restart neither bursts nor forgets: starts of killed processes still cou
   }
   const last = c.start({ who: 'last', body: 'end', width: 10, rate })
   await last.reported('ready')
-  await last.ask('idle')
+  await last.send('idle')
 
   const starts = startsOf(c.log())
   t.true(starts.length >= 150)
   t.true(fullest(starts, perMs) <= limit, `${fullest(starts, perMs)} starts in a window`)
-  await last.ask('stop')
+  await last.send('stop')
   await last.release()
   t.deepEqual(c.checkFile(), [])
 })
@@ -76,16 +76,16 @@ test('a rate that one process changes holds in the other', async t => {
   const web = c.start({ who: 'web' })
   const worker = c.start({ who: 'worker', body: 'end', width: 50, rate: { limit: 1, per: '1h' } })
   await Promise.all([web.reported('ready'), worker.reported('ready')])
-  for (let i = 0; i < 60; i++) await web.ask('put', i, { id: `job-${i}` })
+  for (let i = 0; i < 60; i++) await web.send('put', i, { id: `job-${i}` })
   await worker.reported('start')
 
-  await web.ask('setRate', { limit: 30, per: perMs })
+  await web.send('setRate', { limit: 30, per: perMs })
   await worker.reported('start', 60)
 
   const starts = startsOf(c.log())
   t.true(fullest(starts, perMs) <= 30, `${fullest(starts, perMs)} starts in a window`)
   for (const each of [web, worker]) {
-    await each.ask('stop')
+    await each.send('stop')
     await each.release()
   }
   t.deepEqual(c.checkFile(), [])

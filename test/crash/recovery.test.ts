@@ -13,7 +13,7 @@ test.after.always('no process stays, and no file', endAll)
 type Snapshot = { readonly state: string; readonly attempt: number; readonly error?: string } | undefined
 
 async function stopAll(worker: WorkerProcess): Promise<void> {
-  await worker.ask('stop')
+  await worker.send('stop')
   await worker.release()
 }
 
@@ -27,10 +27,10 @@ test('jobs of a dead process go to a living one, which emits `recovered` first',
   dying.kill()
   await living.reported('finished', 2)
 
-  const heard = c.log().filter(({ who, what }) => who === 'living' && ['recovered', 'start', 'finished'].includes(what))
+  const seen = c.log().filter(({ who, what }) => who === 'living' && ['recovered', 'start', 'finished'].includes(what))
   for (const job of ['job-0', 'job-1']) {
     t.deepEqual(
-      heard.filter(line => line.job === job).map(({ what }) => what),
+      seen.filter(line => line.job === job).map(({ what }) => what),
       ['recovered', 'start', 'finished'],
     )
   }
@@ -58,7 +58,7 @@ test('an ending is emitted by the process that ran the job, and by no other', as
 
   await quick.reported('finished')
   c.unblock()
-  await late.ask('idle')
+  await late.send('idle')
   await late.reported('finished')
 
   t.deepEqual(c.jobs('start', 'quick'), ['job-0'])
@@ -77,12 +77,12 @@ test("afterCrash 'fail': the job fails, its error says why, and those that only 
 
   dying.kill()
   await living.reported('failed')
-  await living.ask('setWidth', 1)
+  await living.send('setWidth', 1)
   await living.reported('finished')
 
   t.deepEqual(c.jobs('start', 'living'), ['job-1'])
   t.deepEqual(c.jobs('failed'), ['job-0'])
-  const failed = (await living.ask('get', 'job-0')) as Snapshot
+  const failed = (await living.send('get', 'job-0')) as Snapshot
   t.is(failed?.state, 'failed')
   t.regex(String(failed?.error), /process died/)
   await stopAll(living)
@@ -102,16 +102,16 @@ for (const answer of ['again', 'finished', 'failed'] as const) {
       await early?.reported('ready')
       dying.kill()
       await dying.exited
-      const asks = early ?? c.start(orders)
+      const requests = early ?? c.start(orders)
 
-      await asks.reported(answer === 'failed' ? 'failed' : 'finished')
+      await requests.reported(answer === 'failed' ? 'failed' : 'finished')
 
       t.deepEqual(c.jobs('asking'), ['job-0'])
       // How often is held below.
       t.deepEqual([...new Set(c.jobs('recovered'))], ['job-0'])
       t.deepEqual(c.jobs('start', 'asks'), answer === 'again' ? ['job-0'] : [])
-      t.is(((await asks.ask('get', 'job-0')) as Snapshot)?.state, answer === 'failed' ? 'failed' : 'finished')
-      await stopAll(asks)
+      t.is(((await requests.send('get', 'job-0')) as Snapshot)?.state, answer === 'failed' ? 'failed' : 'finished')
+      await stopAll(requests)
       t.deepEqual(c.checkFile(), [])
     })
   }
@@ -175,8 +175,8 @@ test('afterCrash: if the process dies during the call, the next one gives the ve
   await dying.reported('start')
   dying.kill()
   await dying.exited
-  const asks = c.start({ ...parts, afterCrash: 'ask: again', killPoint: { at: 'asking' } })
-  t.is(await asks.exited, 'SIGKILL')
+  const requests = c.start({ ...parts, afterCrash: 'ask: again', killPoint: { at: 'asking' } })
+  t.is(await requests.exited, 'SIGKILL')
 
   const next = c.start({ ...parts, who: 'next', afterCrash: 'ask: finished' })
   await next.reported('finished')
@@ -197,11 +197,11 @@ test('I17: a job that is proven to kill its process three times is poison: it fa
 
   t.deepEqual(c.jobs('start', 'dies'), ['job-0', 'job-0', 'job-0', 'job-0'])
   t.deepEqual(c.jobs('start', 'next'), ['job-1'])
-  const poison = (await next.ask('get', 'job-0')) as Snapshot
+  const poison = (await next.send('get', 'job-0')) as Snapshot
   t.is(poison?.state, 'failed')
   t.regex(String(poison?.error), /3/)
   // Somebody has mended it.
-  await next.ask('retry', 'job-0')
+  await next.send('retry', 'job-0')
   await next.reported('finished', 2)
   await stopAll(next)
   t.deepEqual(c.checkFile(), [])
@@ -253,7 +253,7 @@ test('a generator over many rows goes on from its last checkpoint, however often
   }
 
   const last = c.start({ ...orders, who: 'last' })
-  await last.ask('idle')
+  await last.send('idle')
   await stopAll(last)
 
   for (const job of ['job-0', 'job-1', 'job-2']) {
@@ -288,7 +288,7 @@ test('a generator of a million steps that is killed again and again goes on from
   const last = c.start(orders)
   await last.reported('finished')
 
-  t.is(await last.ask('resultOf', 'job-0'), (steps * (steps - 1)) / 2)
+  t.is(await last.send('resultOf', 'job-0'), (steps * (steps - 1)) / 2)
   const begun = c.log().filter(({ what }) => what === 'from')
   t.deepEqual(
     begun.map(({ more }) => Number(more)),
@@ -303,7 +303,7 @@ for (const at of ['received', 'committed'] as const) {
     const c = workerPool()
     const dying = c.start({ body: 'rows', killPoint: { at, of: 'checkpoint' } })
     await dying.reported('ready')
-    await dying.ask('put', 3, { id: 'a' }).catch(() => {})
+    await dying.send('put', 3, { id: 'a' }).catch(() => {})
     t.is(await dying.exited, 'SIGKILL')
 
     const next = c.start({ who: 'next', body: 'rows' })

@@ -41,8 +41,8 @@ export async function dieWithSharedRule(killPoints: KillPoints): Promise<string[
   const ends = await Promise.all(dying.map(({ exited }) => exited))
   const workers = queues.flatMap(queue => [0, 1].map(i => start(queue, i)))
   await Promise.all(workers.map(worker => worker.reported('ready')))
-  await Promise.all(workers.map(worker => worker.ask('idle')))
-  const counts = await Promise.all(workers.map(worker => worker.ask('counts')))
+  await Promise.all(workers.map(worker => worker.send('idle')))
+  const counts = await Promise.all(workers.map(worker => worker.send('counts')))
   await stopAll(...workers)
   return [
     ...ends.filter(end => end !== 'SIGKILL').map(end => `a process ended with ${end}`),

@@ -19,9 +19,9 @@ test('a queue without a handler puts, looks and changes, and another process doe
   const worker = c.start({ who: 'worker', body: 'hang', keep })
   await Promise.all([web.reported('ready'), worker.reported('ready')])
 
-  for (const [i, id] of ['a', 'b', 'c', 'd'].entries()) await web.ask('put', i, { id })
+  for (const [i, id] of ['a', 'b', 'c', 'd'].entries()) await web.send('put', i, { id })
   await worker.reported('start')
-  const state = async (id: string): Promise<string | undefined> => ((await web.ask('get', id)) as Snapshot)?.state
+  const state = async (id: string): Promise<string | undefined> => ((await web.send('get', id)) as Snapshot)?.state
 
   t.is(
     await eventually(
@@ -32,18 +32,18 @@ test('a queue without a handler puts, looks and changes, and another process doe
   )
   // Counts are those of the last answer, and follow when the file has changed.
   const counted = await eventually(
-    () => web.ask('counts') as Promise<{ underway: number; pending: number }>,
+    () => web.send('counts') as Promise<{ underway: number; pending: number }>,
     ({ underway }) => underway === 1,
   )
   t.like(counted, { underway: 1, pending: 3 })
-  await web.ask('reprioritize', 'c', -1)
+  await web.send('reprioritize', 'c', -1)
   t.deepEqual(
-    ((await worker.ask('jobs', { state: 'pending' })) as { id: string }[]).map(({ id }) => id),
+    ((await worker.send('jobs', { state: 'pending' })) as { id: string }[]).map(({ id }) => id),
     ['c', 'b', 'd'],
   )
-  t.is(await web.ask('remove', 'd'), true)
+  t.is(await web.send('remove', 'd'), true)
   // Underway in the other process: its signal aborts, and its slot goes to the next.
-  t.is(await web.ask('cancel', 'a', 'not wanted'), true)
+  t.is(await web.send('cancel', 'a', 'not wanted'), true)
   await worker.reported('aborted')
   await worker.reported('cancelled')
   await worker.reported('start', 2)
@@ -56,14 +56,14 @@ test('a queue without a handler puts, looks and changes, and another process doe
   )
   t.deepEqual(c.jobs('start'), ['a', 'c'])
   // Waiting: cancelled at once.
-  t.is(await web.ask('cancel', 'b'), true)
+  t.is(await web.send('cancel', 'b'), true)
   t.is(await state('b'), 'cancelled')
-  await web.ask('retry', 'b')
+  await web.send('retry', 'b')
   t.is(await state('b'), 'pending')
-  await web.ask('put', 4, { id: 'e' })
-  t.is(await web.ask('clear'), 2)
-  t.like(await web.ask('counts'), { pending: 0, underway: 1 })
-  t.deepEqual(await web.ask('jobs', { state: 'pending' }), [])
+  await web.send('put', 4, { id: 'e' })
+  t.is(await web.send('clear'), 2)
+  t.like(await web.send('counts'), { pending: 0, underway: 1 })
+  t.deepEqual(await web.send('jobs', { state: 'pending' }), [])
   await stopAll(worker, web)
   t.deepEqual(c.jobs('start'), ['a', 'c'])
   t.deepEqual(c.checkFile(), [])
@@ -76,15 +76,15 @@ test('an id that two processes put at once is put once', async t => {
 
   const ids = Array.from({ length: 50 }, (_, i) => `id-${i}`)
   const puts = await Promise.all(
-    workers.map(worker => Promise.all(ids.map(id => worker.ask('put', 7, { id }) as Promise<Snapshot>))),
+    workers.map(worker => Promise.all(ids.map(id => worker.send('put', 7, { id }) as Promise<Snapshot>))),
   )
   const conflict = await (workers[0] as WorkerProcess)
-    .ask('put', 8, { id: 'id-0' })
+    .send('put', 8, { id: 'id-0' })
     .catch((error: { code: string }) => error.code)
 
   for (const i of ids.keys()) t.deepEqual([puts[0]?.[i]?.existed, puts[1]?.[i]?.existed].sort(), [false, true])
   t.is(conflict, 'ID_CONFLICT')
-  t.like(await workers[1]?.ask('counts'), { pending: 50 })
+  t.like(await workers[1]?.send('counts'), { pending: 50 })
   await stopAll(...workers)
   t.deepEqual(c.checkFile(), [])
 })
@@ -93,11 +93,11 @@ test('two workers of one name run each job once, keep their own widths, and shar
   const c = await filledFile(Array.from({ length: 300 }, (_, i) => i))
   // Held until both are there: on a busy machine the first might have done all by then.
   const web = c.start({ who: 'web' })
-  t.true(await web.ask('pause', { shared: true }))
+  t.true(await web.send('pause', { shared: true }))
   const workers = ['a', 'b'].map(who => c.start({ who, body: 'slow', width: 3 }))
   await Promise.all(workers.map(worker => worker.reported('ready')))
-  await web.ask('resume', { shared: true })
-  await Promise.all(workers.map(worker => worker.ask('idle')))
+  await web.send('resume', { shared: true })
+  await Promise.all(workers.map(worker => worker.send('idle')))
 
   const started = c.jobs('start')
   t.deepEqual([started.length, new Set(started).size], [300, 300])
@@ -122,16 +122,16 @@ test('a shared pause holds in the other process, over the end of all processes, 
   const first = c.start({ who: 'first', body: 'end' })
   await Promise.all([web.reported('ready'), first.reported('ready')])
 
-  t.is(await web.ask('pause', { shared: true }), true)
+  t.is(await web.send('pause', { shared: true }), true)
   await eventually(
-    () => first.ask('paused'),
+    () => first.send('paused'),
     paused => paused === true,
   )
-  await web.ask('put', 1, { id: 'a' })
-  await first.ask('put', 2, { id: 'b' })
+  await web.send('put', 1, { id: 'a' })
+  await first.send('put', 2, { id: 'b' })
   await passed(200)
   t.deepEqual(c.jobs('start'), [])
-  t.regex(JSON.stringify(await first.ask('explain', 'a')), /pause/)
+  t.regex(JSON.stringify(await first.send('explain', 'a')), /pause/)
   for (const worker of [web, first]) worker.kill()
   await Promise.all([web.exited, first.exited])
 
@@ -141,12 +141,12 @@ test('a shared pause holds in the other process, over the end of all processes, 
   await passed(200)
   t.deepEqual(c.jobs('start'), [])
   // A plain resume is of one object, and takes no shared pause back.
-  await next.ask('resume')
+  await next.send('resume')
   await passed(200)
   t.deepEqual(c.jobs('start'), [])
-  await other.ask('resume', { shared: true })
+  await other.send('resume', { shared: true })
   await next.reported('finished', 2)
-  t.is(await next.ask('paused'), false)
+  t.is(await next.send('paused'), false)
   await stopAll(next, other)
   t.deepEqual(c.checkFile(), [])
 })
@@ -167,8 +167,8 @@ test('putWithin is noticed by a process that was alone with the file for long, a
   const web = c.start({ who: 'web' })
   await web.reported('ready')
   for (let i = 1; i < 7; i++) {
-    if (i % 2 === 0) await web.ask('putWithin', i, `job-${i}`)
-    else await web.ask('put', i, { id: `job-${i}` })
+    if (i % 2 === 0) await web.send('putWithin', i, `job-${i}`)
+    else await web.send('put', i, { id: `job-${i}` })
     await worker.reported('start', i + 1)
   }
 

@@ -100,7 +100,7 @@ test('F7: a process that is stopped is not taken for dead: its job stays its own
   await sleeper.halt()
   await passed(1_500)
   t.deepEqual(c.jobs('start', 'other'), [])
-  t.true(await other.ask('cancel', 'job-0'), 'it can be asked to cancel, and hears of it when it wakes')
+  t.true(await other.send('cancel', 'job-0'), 'it can be asked to cancel, and hears of it when it wakes')
   await passed(300)
   sleeper.kill('SIGCONT')
   await sleeper.reported('cancelled')
@@ -108,7 +108,7 @@ test('F7: a process that is stopped is not taken for dead: its job stays its own
   t.deepEqual(c.jobs('aborted'), ['job-0'])
   t.deepEqual([c.jobs('lost'), c.jobs('start', 'other')], [[], []])
   for (const worker of [sleeper, other]) {
-    await worker.ask('stop')
+    await worker.send('stop')
     t.is(await worker.release(), 0)
   }
   t.deepEqual(c.checkFile(), [])
@@ -124,7 +124,7 @@ test('F7: SIGSTOP in the middle of the work of two, again and again: each job en
     await passed(60)
     workers[i % 2]?.kill('SIGCONT')
   }
-  await Promise.all(workers.map(worker => worker.ask('idle')))
+  await Promise.all(workers.map(worker => worker.send('idle')))
 
   const finished = c.jobs('finished')
   t.deepEqual([finished.length, new Set(finished).size], [300, 300])

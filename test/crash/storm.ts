@@ -201,14 +201,14 @@ function historiesOf(log: readonly Line[], known: ReadonlySet<string>, retried: 
     const before = wrong.length
     if (!known.has(id)) wrong.push(`${id} ran and is not there`)
     const endings = ['finished', 'failed', 'cancelled']
-    const told = lines.filter(({ what }) => endings.includes(what))
-    if (told.length > 1 && !retried.has(id) && !isRepeated(told)) wrong.push(`${id}: two endings were told`)
+    const notified = lines.filter(({ what }) => endings.includes(what))
+    if (notified.length > 1 && !retried.has(id) && !isRepeated(notified)) wrong.push(`${id}: two endings were told`)
     let last: Line | undefined
     let over = true
     for (const line of lines) {
       if (line.what === 'over' && line.who === last?.who) over = true
       if (line.what !== 'start') continue
-      const ended = told.find(({ atMs }) => atMs < line.atMs)
+      const ended = notified.find(({ atMs }) => atMs < line.atMs)
       if (ended && !retried.has(id)) wrong.push(`${id} started after its ending was told`)
       if (last && !over) {
         // Who was killed from outside died after this instant at the earliest; of a death from inside nobody wrote it down.

@@ -106,7 +106,7 @@ test('putWithin: SIGKILL at each statement of the transaction leaves neither the
     const c = workerPool(from)
     const worker = c.start({ killPoint: { at: 'own statement', nth } })
     await worker.reported('ready')
-    const dead = await worker.ask('putWithin', 7, 'a').then(
+    const dead = await worker.send('putWithin', 7, 'a').then(
       () => false,
       () => true,
     )

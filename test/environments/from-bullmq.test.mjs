@@ -422,13 +422,13 @@ if (port) {
   row('`job.waitUntilFinished(events)`', '`queue.run(data)`, or `job.result`', async t => {
     const { queue, worker, events } = theirs(t)
     worker(async job => job.data * 2)
-    const told = await events()
+    const reported = await events()
     const mine = ours(t, async n => n * 2)
 
     const job = await queue.add('send', 21)
 
     t.deepEqual(
-      await Promise.all([job.waitUntilFinished(told), mine.run(21), mine.put(21).then(({ result }) => result)]),
+      await Promise.all([job.waitUntilFinished(reported), mine.run(21), mine.put(21).then(({ result }) => result)]),
       [42, 42, 42],
     )
   })

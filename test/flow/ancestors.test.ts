@@ -73,9 +73,9 @@ test('txRDQ: the three times of a job that is attempted again are those of its l
 test('txRDQ: any number of watchers get the job itself, with its result or its failure', async t => {
   const { clock, handler, queue } = parts(2)
   const problem = new Error('no')
-  const heard: [Job<string, string>, string][] = []
-  queue.on('settled', job => heard.push([job, 'first']))
-  queue.on('settled', job => heard.push([job, 'second']))
+  const observed: [Job<string, string>, string][] = []
+  queue.on('settled', job => observed.push([job, 'first']))
+  queue.on('settled', job => observed.push([job, 'second']))
   const [good, bad] = (await queue.putMany(['good', 'bad'])) as [Job<string, string>, Job<string, string>]
   const watchers = [good.result, good.result, bad.result, bad.result].map(result => result.catch(error => error))
   await clock.settle()
@@ -85,7 +85,7 @@ test('txRDQ: any number of watchers get the job itself, with its result or its f
   handler.underway[0]?.fail(problem)
 
   t.deepEqual(await Promise.all(watchers), ['sent', 'sent', problem, problem])
-  t.deepEqual(heard, [
+  t.deepEqual(observed, [
     [good, 'first'],
     [good, 'second'],
     [bad, 'first'],

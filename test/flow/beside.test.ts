@@ -25,7 +25,7 @@ const backlogs: readonly (readonly [string, () => Backlog])[] = [
   ['naive', () => new NaiveBacklog()],
 ]
 
-const heard = (queue: Worker, event: 'underway' | 'recovered'): Promise<unknown> =>
+const seen = (queue: Worker, event: 'underway' | 'recovered'): Promise<unknown> =>
   new Promise(resolve => queue.once(event, resolve))
 
 /** The one that only looks is there first, for what comes to the process would come to it first. */
@@ -51,7 +51,7 @@ for (const [named, backlog] of backlogs) {
     )
     const job = await worker.put(1)
     const result = t.throwsAsync(job.result, { code: 'CANCELLED' })
-    await heard(worker, 'underway')
+    await seen(worker, 'underway')
 
     t.true(await web.cancel(job.id, 'enough'))
 
@@ -93,14 +93,14 @@ for (const [named, backlog] of backlogs) {
       ...{ width: 2, backlog: backlog() },
     })
     const job = await worker.put(1)
-    await heard(worker, 'underway')
+    await seen(worker, 'underway')
     await worker.cancel(job)
 
     const retried = web.retry(job.id)
     await Promise.race([retried, new Promise(resolve => setTimeout(resolve, 250))])
     const { closing, pending, underway } = worker.counts
     t.deepEqual([closing, pending, underway, ends.length], [1, 0, 0, 1])
-    const again = heard(worker, 'underway')
+    const again = seen(worker, 'underway')
     ends[0]?.()
     await again
 
@@ -116,7 +116,7 @@ for (const [named, backlog] of backlogs) {
     })
     const job = await worker.put(1)
     const result = t.throwsAsync(job.result, { code: 'CANCELLED' })
-    await heard(worker, 'underway')
+    await seen(worker, 'underway')
 
     fails[0]?.(new Error('no'))
     t.true(await web.cancel(job.id))
@@ -128,7 +128,7 @@ for (const [named, backlog] of backlogs) {
   test(`${named}: beside: a body that a stop has abandoned holds up nobody who puts its job anew`, async t => {
     const { web, worker } = await pair(t, () => new Promise(() => {}), { backlog: backlog() })
     const job = await worker.put(1)
-    await heard(worker, 'underway')
+    await seen(worker, 'underway')
     await worker.cancel(job)
     t.is((await worker.stop({ cancelUnderway: true })).abandoned.length, 1)
 
@@ -140,28 +140,28 @@ test('beside: crashes are reported to the working queue object, which alone can 
   const c = workerPool()
   const dying = c.start({ who: 'dying', body: 'hang', puts: 1 })
   await dying.reported('underway')
-  const asked: string[] = []
+  const requested: string[] = []
   const afterCrash = async ({ id }: { readonly id: string }): Promise<'finished'> => {
-    asked.push(id)
+    requested.push(id)
     return 'finished'
   }
   const { web, worker } = await pair(t, () => {}, { afterCrash, backlog: new SqliteBacklog(c.path) })
   web.on('recovered', () => t.fail())
-  const recovered = heard(worker, 'recovered')
+  const recovered = seen(worker, 'recovered')
 
   dying.kill()
   await dying.exited
 
   await recovered
   await worker.idle()
-  t.deepEqual(asked, ['dying-0'])
+  t.deepEqual(requested, ['dying-0'])
   t.is(worker.counts.finished, 1)
 })
 
 test('beside: a clear of more jobs than it lists ends each awaited one, and emits its ending', async t => {
   const { web, worker } = await pair(t, () => {}, { width: 0 })
-  let told = 0
-  worker.on('cancelled', () => void told++)
+  let notified = 0
+  worker.on('cancelled', () => void notified++)
   const runs = Promise.allSettled(Array.from({ length: 1_500 }, (_, n) => worker.run(n)))
   const other = t.throwsAsync(web.run(-1), { code: 'CANCELLED' })
   while (worker.counts.pending < 1_501) await new Promise(setImmediate)
@@ -169,7 +169,7 @@ test('beside: a clear of more jobs than it lists ends each awaited one, and emit
   t.is(await worker.clear(), 1_501)
 
   const codes = (await runs).map(run => run.status === 'rejected' && (run.reason as { code: string }).code)
-  t.deepEqual([new Set(codes), told], [new Set(['CANCELLED']), 1_500])
+  t.deepEqual([new Set(codes), notified], [new Set(['CANCELLED']), 1_500])
   await other
   await worker.idle()
   while ((await web.jobs({ state: 'cancelled', limit: 2_000 })).length < 1_501) await new Promise(setImmediate)

@@ -134,9 +134,9 @@ test('a job that must run alone goes back while other bodies run in the process'
   const { queue, log } = parts
   // Bodies of other queues, say, which the backlog does not know.
   parts.bodies = 1
-  let asked = 0
+  let requested = 0
   parts.refuses = ({ settled }) => {
-    if (settled.some(({ notAlone }) => notAlone) && ++asked === 3) parts.bodies = 0
+    if (settled.some(({ notAlone }) => notAlone) && ++requested === 3) parts.bodies = 0
     return false
   }
 

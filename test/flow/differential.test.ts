@@ -165,7 +165,7 @@ async function history(
   }
   for (const event of queueEvents) queue.on(event, ((...facts: unknown[]) => say(`${event} ${shown(facts)}`)) as never)
   const jobs: Job<Script, string>[] = []
-  const tell = (what: string, answer: Promise<unknown>): void =>
+  const note = (what: string, answer: Promise<unknown>): void =>
     void answer.then(
       value => answers.push(`${clock.now()} ${what}: ${shown([value])}`),
       error => answers.push(`${clock.now()} ${what} is refused: ${shown([error])}`),
@@ -173,13 +173,13 @@ async function history(
   const at = (which: number): Job<Script, string> | undefined => jobs[which % jobs.length]
   let n = 0
   const accept = async (puts: Promise<Job<Script, string>[]>): Promise<void> => {
-    tell(
+    note(
       'put',
       puts.then(put => put.map(({ existed }) => existed)),
     )
     for (const job of await puts.catch(() => [])) {
       jobs.push(job)
-      if (!job.existed) tell(`result of ${job.payload.n}`, job.result)
+      if (!job.existed) note(`result of ${job.payload.n}`, job.result)
     }
   }
   const give = async (command: Command): Promise<void> => {
@@ -208,29 +208,29 @@ async function history(
         queue.rate = { limit: command.limit, per: command.per }
         return
       case 'pause':
-        return tell('pause', queue.pause())
+        return note('pause', queue.pause())
       case 'resume':
         return queue.resume()
       case 'clear':
-        return tell('clear', queue.clear())
+        return note('clear', queue.clear())
       default: {
         const job = at(command.which)
         if (!job) return
         const what = `${command.do} ${job.payload.n}`
-        if (command.do === 'cancel') return tell(what, queue.cancel(job, 'a reason'))
+        if (command.do === 'cancel') return note(what, queue.cancel(job, 'a reason'))
         if (command.do === 'retry')
-          return tell(
+          return note(
             what,
             queue.retry(job).then(({ payload }) => payload),
           )
-        if (command.do === 'remove') return tell(what, queue.remove(job))
-        if (command.do === 'promote') return tell(what, queue.promote(job))
+        if (command.do === 'remove') return note(what, queue.remove(job))
+        if (command.do === 'promote') return note(what, queue.promote(job))
         if (command.do === 'reschedule') {
           const { ms, dated } = command
-          return tell(what, queue.reschedule(job, dated ? new Date(clock.wall() + ms) : ms))
+          return note(what, queue.reschedule(job, dated ? new Date(clock.wall() + ms) : ms))
         }
-        if (command.do === 'explain') return tell(what, queue.explain(job))
-        return tell(what, queue.reprioritize(job, command.do === 'reprioritize' ? command.priority : 0))
+        if (command.do === 'explain') return note(what, queue.explain(job))
+        return note(what, queue.reprioritize(job, command.do === 'reprioritize' ? command.priority : 0))
       }
     }
   }
@@ -255,11 +255,11 @@ async function history(
   }
   if (watched) await history.inventory(queue)
   // What a stop makes of jobs differs by nature.
-  const told = [...log]
+  const reported = [...log]
   const stop = queue.stop({ cancelUnderway: true })
   await clock.advance(10_000)
   await stop
-  return { log: told, history }
+  return { log: reported, history }
 }
 
 function shown(values: readonly unknown[]): string {
@@ -276,7 +276,7 @@ test('differential: the same commands make the same history on memory, on SQLite
   const folder = temporary('differential')
   t.teardown(() => remove(folder))
   let files = 0
-  let told = 0
+  let reported = 0
   const judged: Partial<Record<Invariant, number>> = {}
   const judge = (report: Report): void => {
     for (const invariant of invariants) judged[invariant] = (judged[invariant] ?? 0) + report.judged[invariant]
@@ -290,7 +290,7 @@ test('differential: the same commands make the same history on memory, on SQLite
         naive: await history(new NaiveBacklog(), commands, watched),
       }
       const inMemory = memory.log
-      told += inMemory.length
+      reported += inMemory.length
       for (const [name, { log }] of Object.entries(others)) {
         for (let i = 0; i < Math.max(inMemory.length, log.length); i++) {
           if (inMemory[i] === log[i]) continue
@@ -307,7 +307,7 @@ test('differential: the same commands make the same history on memory, on SQLite
       endOnFailure: process.env.QUICK === '1',
     },
   )
-  t.true(told > 30 * files, 'too little happened')
+  t.true(reported > 30 * files, 'too little happened')
   const idle = invariants.filter(invariant => judged[invariant] === 0)
   // No crash, and one run of each seed: I12 is judged by fences, the rest of these by nothing. Keys are only labels, and no global width is set.
   t.deepEqual(idle, ['I17', 'I20', 'I21', 'I22', 'I23', 'I24', 'I25', 'I27', 'I28', 'I29', 'I30'])

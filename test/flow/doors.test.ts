@@ -86,9 +86,9 @@ test('an unknown event name is refused with the closest one, wherever a name is 
 
 test('a backlog that cannot be opened is reported once: as a rejection, or else as a warning', async t => {
   const warnings: string[] = []
-  const hear = ({ message }: Error): void => void warnings.push(message)
-  process.on('warning', hear)
-  t.teardown(() => process.off('warning', hear))
+  const listen = ({ message }: Error): void => void warnings.push(message)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
   const backlog = (): Backlog => ({ durable: false, strict: false, attach: () => Promise.reject(new Error('shut')) })
   const open = (name: string): DispatchQueue<number> =>
     new DispatchQueue<number>(() => {}, { name, backlog: backlog() })
@@ -100,11 +100,11 @@ test('a backlog that cannot be opened is reported once: as a rejection, or else 
   await t.throwsAsync(open('asked idle').idle(), { message: 'shut' })
   await t.throwsAsync(open('asked clear').clear(), { message: 'shut' })
   open('asked nothing')
-  const heard: unknown[] = []
-  open('has a listener').on('error', error => heard.push(error))
+  const seen: unknown[] = []
+  open('has a listener').on('error', error => seen.push(error))
   for (let i = 0; i < 5; i++) await new Promise(resolve => setImmediate(resolve))
 
-  t.is(heard.length, 1)
+  t.is(seen.length, 1)
   t.deepEqual(
     warnings.map(warning => /queue '([^']+)': an unhandled error; .*: Error: shut/.exec(warning)?.[1]),
     ['asked nothing'],

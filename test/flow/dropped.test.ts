@@ -70,10 +70,10 @@ for (const [options, text] of [
           })()
         }
         await collect()
-        tell(name + ': ' + dropped.filter(queue => !queue.deref()).length)
+        print(name + ': ' + dropped.filter(queue => !queue.deref()).length)
       }
       const { getEventListeners } = await import('node:events')
-      tell('listeners left: ' + getEventListeners(signal, 'abort').length)`,
+      print('listeners left: ' + getEventListeners(signal, 'abort').length)`,
       { flags: ['--expose-gc'] },
     )
 
@@ -87,10 +87,10 @@ test('a signal answers those who wait for a queue that was dropped', async t => 
     `${program}
     const end = new AbortController()
     ;(() => {
-      new DispatchQueue(body, { paused: true }).run(1, { signal: end.signal }).catch(error => tell(error.name))
+      new DispatchQueue(body, { paused: true }).run(1, { signal: end.signal }).catch(error => print(error.name))
       const read = async () => {
         for await (const _ of new DispatchQueue(body).events('finished', { signal: end.signal }));
-        tell('read')
+        print('read')
       }
       void read()
     })()
@@ -109,14 +109,14 @@ test('a queue that was dropped with work to do does it, and its signal still sto
     `${program}
     const end = new AbortController()
     await (async () => {
-      await new DispatchQueue(() => tell('delayed')).put(1, { delay: 200 })
-      await new DispatchQueue(n => tell('limited ' + n), { rate: { limit: 1, per: 100 } }).putMany([1, 2])
+      await new DispatchQueue(() => print('delayed')).put(1, { delay: 200 })
+      await new DispatchQueue(n => print('limited ' + n), { rate: { limit: 1, per: 100 } }).putMany([1, 2])
       await new DispatchQueue(body, { signal: end.signal }).put('waits')
     })()
     await collect()
     await new Promise(resolve => setTimeout(resolve, 300))
     await collect()
-    tell('aborts')
+    print('aborts')
     end.abort()`,
     // Nothing but the body that waits keeps it alive at the end; it ends in time only if the signal reaches that.
     { flags: ['--expose-gc'] },

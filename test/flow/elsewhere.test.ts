@@ -61,17 +61,17 @@ test('elsewhere: a result that is read after the job has ended settles, although
   await worker.idle()
   await worker.remove(gone.id)
 
-  const told: unknown[] = []
+  const reported: unknown[] = []
   for (const { result } of [kept, gone]) {
     result.then(
-      value => told.push(value),
-      error => told.push(error.code),
+      value => reported.push(value),
+      error => reported.push(error.code),
     )
   }
   // They are answered behind it.
   for (let looks = 0; looks < 2; looks++) await web.jobs()
 
-  t.deepEqual(told, [2, 'RESULT_NOT_KEPT'])
+  t.deepEqual(reported, [2, 'RESULT_NOT_KEPT'])
 })
 
 test('elsewhere: all handles of a job that were read before are updated with its ending', async t => {

@@ -61,10 +61,10 @@ for (const [name, { before, call }] of Object.entries(verbs)) {
       )
       job = await before?.(queue)
       fails = false
-      const heard = new Map<Job<string, void>, string[]>()
+      const seen = new Map<Job<string, void>, string[]>()
       for (const event of order) {
         queue.on(event, one => {
-          if (one.payload === 'x') heard.set(one, [...(heard.get(one) ?? []), event])
+          if (one.payload === 'x') seen.set(one, [...(seen.get(one) ?? []), event])
         })
       }
       const busy = Array.from({ length: 40 }, (_, i) => queue.run(i === 37 ? 'calls' : 'busy'))
@@ -73,8 +73,8 @@ for (const [name, { before, call }] of Object.entries(verbs)) {
       await called
       await drain(queue as unknown as DispatchQueue, clock)
 
-      t.true(heard.size > 0)
-      for (const events of heard.values()) {
+      t.true(seen.size > 0)
+      for (const events of seen.values()) {
         if (`${events}` !== 'pending,underway,settled') wrong.push(`after ${hops} hops: ${events}`)
       }
     }

@@ -53,24 +53,24 @@ test('retry carries the error and the delay', async t => {
     },
     { clock, retry: { attempts: 2, delay: 700, jitter: false } },
   )
-  const told: unknown[] = []
-  queue.on('retry', (job, error, delay) => told.push([job.payload, error, delay, job.state]))
+  const reported: unknown[] = []
+  queue.on('retry', (job, error, delay) => reported.push([job.payload, error, delay, job.state]))
   await queue.put('a')
 
   await drain(queue as DispatchQueue, clock)
 
-  t.deepEqual(told, [['a', no, 700, 'delayed']])
+  t.deepEqual(reported, [['a', no, 700, 'delayed']])
 })
 
 test('listeners that throw or reject harm nobody and are reported as error', async t => {
   const { clock, handler, queue } = parts()
   const errors: [unknown, unknown][] = []
-  const heard: string[] = []
+  const observed: string[] = []
   queue.on('error', (error, context) => errors.push([(error as Error).message, context.event]))
   queue.on('underway', () => {
     throw new Error('thrown')
   })
-  queue.on('underway', () => heard.push('second'))
+  queue.on('underway', () => observed.push('second'))
   queue.on('finished', async () => {
     throw new Error('rejected')
   })
@@ -80,7 +80,7 @@ test('listeners that throw or reject harm nobody and are reported as error', asy
 
   t.is(await result, 'fine')
   await clock.settle()
-  t.deepEqual(heard, ['second'])
+  t.deepEqual(observed, ['second'])
   t.deepEqual(errors, [
     ['thrown', 'underway'],
     ['rejected', 'finished'],
@@ -128,30 +128,30 @@ test('a listener may put re-entrantly, and the handler does not run inside it', 
 
 test('a listener may remove itself and others while it is called', async t => {
   const { clock, handler, queue } = parts()
-  const heard: string[] = []
+  const observed: string[] = []
   const first = (): void => {
-    heard.push('first')
+    observed.push('first')
     queue.off('underway', first)
   }
   queue.on('underway', first)
-  queue.on('underway', () => heard.push('second'))
-  queue.once('underway', () => heard.push('once'))
+  queue.on('underway', () => observed.push('second'))
+  queue.once('underway', () => observed.push('once'))
   queue.width = 2
   await queue.putMany(['a', 'b'])
   await clock.settle()
 
   t.is(handler.underway.length, 2)
-  t.deepEqual(heard, ['first', 'second', 'once', 'second'])
+  t.deepEqual(observed, ['first', 'second', 'once', 'second'])
 })
 
 test.serial('errors without a listener become one warning a minute', async t => {
   const { clock, queue } = parts('unheard')
   const warnings: string[] = []
-  const hear = (warning: Error): void => {
+  const listen = (warning: Error): void => {
     if (warning.message.includes("'unheard'")) warnings.push(warning.message)
   }
-  process.on('warning', hear)
-  t.teardown(() => process.off('warning', hear))
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
   queue.width = 0
   queue.on('pending', () => {
     throw new Error('nobody hears')
@@ -179,17 +179,17 @@ test.serial('errors without a listener become one warning a minute', async t => 
 test.serial('failures without a listener become a warning, unless a caller requested the result', async t => {
   const clock = new VirtualClock()
   const warnings: string[] = []
-  const hear = (warning: Error): void => void warnings.push(warning.message)
-  process.on('warning', hear)
-  t.teardown(() => process.off('warning', hear))
+  const listen = (warning: Error): void => void warnings.push(warning.message)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
   const fails = (): void => {
     throw new Error('no')
   }
-  const heard = new DispatchQueue<string, void>(fails, { clock, name: 'heard' })
-  const unheard = new DispatchQueue<string, void>(fails, { clock, name: 'failing' })
+  const observed = new DispatchQueue<string, void>(fails, { clock, name: 'heard' })
+  const unobserved = new DispatchQueue<string, void>(fails, { clock, name: 'failing' })
 
-  await t.throwsAsync(heard.run('a'))
-  await unheard.put('a')
+  await t.throwsAsync(observed.run('a'))
+  await unobserved.put('a')
   await clock.settle()
 
   t.is(warnings.filter(text => text.includes("'heard'")).length, 0)
@@ -197,11 +197,11 @@ test.serial('failures without a listener become a warning, unless a caller reque
   t.is(ofFailing().length, 1)
   t.regex(ofFailing()[0] ?? '', /^queue 'failing': an unhandled job failure; further ones .*: Error: no/)
 
-  for (let i = 0; i < 4; i++) await unheard.put('a')
+  for (let i = 0; i < 4; i++) await unobserved.put('a')
   await clock.settle()
   t.is(ofFailing().length, 1)
-  await unheard.stop()
-  await heard.stop()
+  await unobserved.stop()
+  await observed.stop()
   await clock.settle()
 
   t.is(ofFailing().length, 2)
@@ -348,9 +348,9 @@ test('limited gives the rule and until when, once for each time', async t => {
 
 test('width, paused, resumed and stopped are emitted', async t => {
   const { queue } = parts()
-  const told: unknown[] = []
-  queue.on('width', (now, before) => told.push(['width', now, before]))
-  for (const event of ['paused', 'resumed', 'stopped'] as const) queue.on(event, () => told.push(event))
+  const reported: unknown[] = []
+  queue.on('width', (now, before) => reported.push(['width', now, before]))
+  for (const event of ['paused', 'resumed', 'stopped'] as const) queue.on(event, () => reported.push(event))
 
   queue.width = 4
   queue.width = 4
@@ -359,7 +359,7 @@ test('width, paused, resumed and stopped are emitted', async t => {
   queue.resume()
   await queue.stop()
 
-  t.deepEqual(told, [['width', 4, 1], 'paused', 'resumed', 'stopped'])
+  t.deepEqual(reported, [['width', 4, 1], 'paused', 'resumed', 'stopped'])
 })
 
 test('idle is emitted each time that no job is left', async t => {
@@ -380,8 +380,8 @@ test('idle is emitted each time that no job is left', async t => {
 
 test('progress is emitted while the run is open', async t => {
   const { clock, handler, queue } = parts()
-  const told: [Job<string, string>, unknown][] = []
-  queue.on('progress', (job, value) => told.push([job, value]))
+  const reported: [Job<string, string>, unknown][] = []
+  queue.on('progress', (job, value) => reported.push([job, value]))
   const job = await queue.put('a')
   await clock.settle()
   const call = handler.underway[0]
@@ -390,5 +390,5 @@ test('progress is emitted while the run is open', async t => {
   await clock.settle()
   call?.task.progress(1)
 
-  t.deepEqual(told, [[job, 0.5]])
+  t.deepEqual(reported, [[job, 0.5]])
 })

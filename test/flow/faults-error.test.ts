@@ -65,9 +65,9 @@ for (const [what, error] of Object.entries({
 test.serial('F34: a failure without a listener becomes a warning, even if its error cannot be printed', async t => {
   const clock = new VirtualClock()
   const warnings: string[] = []
-  const hear = (warning: Error): void => void warnings.push(warning.message)
-  process.on('warning', hear)
-  t.teardown(() => process.off('warning', hear))
+  const listen = (warning: Error): void => void warnings.push(warning.message)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
   for (const [i, error] of [hostile, Object.create(null) as unknown, Symbol('no'), undefined].entries()) {
     const queue = new DispatchQueue<string, void>(() => Promise.reject(error), { clock, name: `resists ${i}` })
     await queue.put('a')
@@ -75,10 +75,10 @@ test.serial('F34: a failure without a listener becomes a warning, even if its er
     t.is(queue.counts.failed, 1)
   }
 
-  const told = warnings.filter(text => text.includes("'resists "))
+  const reported = warnings.filter(text => text.includes("'resists "))
 
-  t.is(told.length, 4)
-  t.true(told.every(text => text.includes('an unhandled job failure')))
+  t.is(reported.length, 4)
+  t.true(reported.every(text => text.includes('an unhandled job failure')))
 })
 
 test('F34: a value whose every trap throws fails its job, and the queue goes on', async t => {

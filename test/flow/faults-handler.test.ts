@@ -187,11 +187,11 @@ for (const late of ['finish', 'fail'] as const) {
 
 test('F36: `then` of a thenable is called once, and one that throws fails its job', async t => {
   const clock = new VirtualClock()
-  let asked = 0
+  let requested = 0
   const queue = new DispatchQueue<string, string>(
     payload =>
       thenable(take => {
-        asked++
+        requested++
         if (payload === 'bad') throw new Error('will not say')
         take('said')
       }),
@@ -201,7 +201,7 @@ test('F36: `then` of a thenable is called once, and one that throws fails its jo
   t.is(await queue.run('good'), 'said')
   await t.throwsAsync(queue.run('bad'), { message: 'will not say' })
 
-  t.is(asked, 2)
+  t.is(requested, 2)
 })
 
 test('F36: streams, iterables and objects that only look like iterators are plain values, and are not read', async t => {
@@ -267,7 +267,7 @@ test.inMemory('F36: a generator whose finally never ends does not hold the event
     setTimeout(async () => {
       await job.cancel()
       await new Promise(resolve => setTimeout(resolve, 20))
-      tell('the loop turns')
+      print('the loop turns')
       process.exit(0)
     }, 20)`,
   )

@@ -36,7 +36,7 @@ test('F38: listeners of every event that throw harm no job, and each throw is re
     { clock, width: 2, retry: { attempts: 2, delay: 10 } },
   )
   const thrown: string[] = []
-  const told: string[] = []
+  const reported: string[] = []
   const events = [...jobEvents, 'width', 'rate', 'paused', 'resumed', 'limited', 'idle', 'stopped'] as const
   for (const event of events) {
     queue.on(event as 'idle', () => {
@@ -46,7 +46,7 @@ test('F38: listeners of every event that throw harm no job, and each throw is re
   }
   queue.on('error', (error, { event }) => {
     t.is((error as Error).message, event as string)
-    told.push(event as string)
+    reported.push(event as string)
   })
   queue.width = 3
   queue.rate = { limit: 1, per: '1s' }
@@ -65,8 +65,8 @@ test('F38: listeners of every event that throw harm no job, and each throw is re
     ['finished', 'failed', 'cancelled'],
   )
   t.is(await ends.result, 'ends')
-  t.deepEqual(told, thrown)
-  t.deepEqual([...new Set(told)].sort(), [...events].sort(), 'every event came')
+  t.deepEqual(reported, thrown)
+  t.deepEqual([...new Set(reported)].sort(), [...events].sort(), 'every event came')
 })
 
 test('F38: all listeners get the events of a job in one order, with nothing after its ending', async t => {

@@ -248,9 +248,9 @@ for (const [what, options] of [
 ] as [string, PutOptions][]) {
   test.serial(`F43: ${what} neither starts at once nor wakes the process again and again`, async t => {
     const warnings: string[] = []
-    const hear = (warning: Error): void => void warnings.push(warning.name)
-    process.on('warning', hear)
-    t.teardown(() => process.off('warning', hear))
+    const listen = (warning: Error): void => void warnings.push(warning.name)
+    process.on('warning', listen)
+    t.teardown(() => process.off('warning', listen))
     const started: string[] = []
     const queue = new DispatchQueue<string, void>(payload => void started.push(payload))
 
@@ -384,14 +384,14 @@ test('F46: many runs under one id share one run and its result, or its failure',
 
 test('F46: the job of a run also has a result for callers who get it from an event or from get', async t => {
   const { clock, handler, queue } = parts()
-  const heard: unknown[] = []
-  queue.on('underway', job => heard.push(job.result))
+  const seen: unknown[] = []
+  queue.on('underway', job => seen.push(job.result))
   const run = queue.run('a', { id: 'a' })
   await clock.settle()
-  heard.push((await queue.get('a'))?.result)
+  seen.push((await queue.get('a'))?.result)
   handler.underway[0]?.finish('sent')
 
   t.is(await run, 'sent')
-  t.true(heard.every(result => result instanceof Promise))
-  t.deepEqual(await Promise.all(heard), ['sent', 'sent'])
+  t.true(seen.every(result => result instanceof Promise))
+  t.deepEqual(await Promise.all(seen), ['sent', 'sent'])
 })

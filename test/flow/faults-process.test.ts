@@ -17,7 +17,7 @@ for (const [what, lines] of Object.entries({
   'holds a delayed job behind a pause': `await queue.pause(); await queue.put('a', { delay: '1h' })`,
   'holds a job that its rate lets start, behind a pause': `queue.rate = { limit: 1, per: '1h' }; await queue.run('a'); await queue.pause(); await queue.put('b')`,
   'was stopped with jobs that waited': `await queue.putMany(['a', 'b'], { delay: '1h' }); await queue.stop()`,
-  'was stopped with a body that never ends': `queue.put('never'); setTimeout(() => queue.stop({ cancelUnderway: true }).then(() => tell('stopped')), 20)`,
+  'was stopped with a body that never ends': `queue.put('never'); setTimeout(() => queue.stop({ cancelUnderway: true }).then(() => print('stopped')), 20)`,
   'is stopped by its signal': `await queue.put('a', { delay: '1h' }); controller.abort(); await queue.stop()`,
   'has a listener and an iterator of events': `void queue.events('finished').next(); queue.on('idle', () => {})`,
   'is idled for in vain': `queue.width = 0; await queue.put('a'); void queue.idle().catch(() => {})`,
@@ -29,7 +29,7 @@ for (const [what, lines] of Object.entries({
         payload => (payload === 'never' ? new Promise(() => {}) : payload),
         { signal: controller.signal },
       )
-      tell('begun')
+      print('begun')
       ${lines}`)
 
     t.is(code, 0, output)
@@ -67,7 +67,7 @@ for (const [what, lines] of Object.entries({
         if (payload === 'once more' && task.attempt === 1) throw new Error('once more')
       }, { retry: { attempts: 2, delay: 150 } })
       let runs = 0
-      queue.on('finished', job => tell('finished ' + job.payload))
+      queue.on('finished', job => print('finished ' + job.payload))
       ${lines}`)
 
     t.is(code, 0, output)
@@ -85,7 +85,7 @@ test('F39: errors without a listener become process warnings, and none of ours e
     await queue.put('b')
     await queue.idle()
     const { returned } = await queue.stop()
-    setImmediate(() => tell('still here'))`)
+    setImmediate(() => print('still here'))`)
 
   t.is(code, 0, output)
   t.is(stdout, 'still here\n')
@@ -107,7 +107,7 @@ test('F39: results and puts that nobody awaits cause no unhandled rejections, wh
     void queue.pause()
     queue.resume()
     await queue.stop({ cancelUnderway: true })
-    tell('stopped')`)
+    print('stopped')`)
 
   t.is(code, 0, output)
   t.is(stdout, 'stopped\n')
@@ -116,10 +116,10 @@ test('F39: results and puts that nobody awaits cause no unhandled rejections, wh
 test('F40: an unhandled rejection that a handler leaves behind is not swallowed', async t => {
   const { code, stdout, stderr } = await child(`
     const queue = new rdq.DispatchQueue(() => { void Promise.reject(new Error('left behind')) })
-    queue.on('finished', () => tell('finished'))
+    queue.on('finished', () => print('finished'))
     await queue.run('a')
     await new Promise(resolve => setTimeout(resolve, 50))
-    tell('never said')`)
+    print('never said')`)
 
   t.is(code, 1)
   t.notRegex(stdout, /never said/)
@@ -149,7 +149,7 @@ test('F6: rdq adds no listener to the process', async t => {
 
 test('F3: process.exit in a handler ends the process at once, with its code, and no other handler starts', async t => {
   const { code, stdout, output } = await child(`
-    const queue = new rdq.DispatchQueue(payload => { tell(payload); if (payload === 'b') process.exit(7) }, { width: 9 })
+    const queue = new rdq.DispatchQueue(payload => { print(payload); if (payload === 'b') process.exit(7) }, { width: 9 })
     await queue.putMany(['a', 'b', 'c', 'd'])`)
 
   t.is(code, 7, output)

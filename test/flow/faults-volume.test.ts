@@ -79,7 +79,7 @@ test.inMemory('F49: finished jobs leave nothing behind in memory', async t => {
     const before = used()
     for (let i = 0; i < 4; i++) await round()
     const more = used() - before
-    tell(more)
+    print(more)
     // A record of 130 bytes that stayed for each of 80,000 jobs would be 10 MB.
     process.exit(more < 4_000_000 ? 0 : 1)`,
     { flags: ['--expose-gc'] },
@@ -149,9 +149,9 @@ test('F50: no listener stays on the signal of a queue that has stopped', async t
 test.serial('F50: a signal that is shared by a thousand jobs warns of no leak, and cancels them all', async t => {
   const clock = new VirtualClock()
   const warnings: string[] = []
-  const hear = (warning: Error): void => void warnings.push(warning.name)
-  process.on('warning', hear)
-  t.teardown(() => process.off('warning', hear))
+  const listen = (warning: Error): void => void warnings.push(warning.name)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
   const queue = new DispatchQueue<number, void>(() => {}, { clock, width: 0 })
   const controller = new AbortController()
   await queue.putMany(Array(1_000).fill(0), { signal: controller.signal })
@@ -186,7 +186,7 @@ test.inMemory('F50: listeners that come and go leave nothing behind in memory', 
     const before = used()
     await comeAndGo()
     const grown = used() - before
-    tell('grown by ' + grown)
+    print('grown by ' + grown)
     process.exit(grown < 1_000_000 ? 0 : 1)`,
     { flags: ['--expose-gc'] },
   )

@@ -224,13 +224,13 @@ async function fuzz(t: ExecutionContext, options: QueueOptions, path?: string): 
       }
     })
     const all = [...before, innocent(2), innocent(3)]
-    const told = (): string => `run ${i} of seed ${seed}:\n${pairs.map(pair => pair.join(' ← ')).join('\n')}`
+    const reported = (): string => `run ${i} of seed ${seed}:\n${pairs.map(pair => pair.join(' ← ')).join('\n')}`
     const ended = await inTime(Promise.all(all).catch(error => error as Error))
-    t.deepEqual(ended, [0, 1, 2, 3], told())
+    t.deepEqual(ended, [0, 1, 2, 3], reported())
     queue.rate = undefined
-    t.not(await inTime(Promise.all(handed).then(() => 'answered')), undefined, `not all is answered in ${told()}`)
+    t.not(await inTime(Promise.all(handed).then(() => 'answered')), undefined, `not all is answered in ${reported()}`)
     const refused = errors.filter(error => error?.code === 'STORE')
-    t.deepEqual(refused, [], `the file refused what the door should have, in ${told()}`)
+    t.deepEqual(refused, [], `the file refused what the door should have, in ${reported()}`)
   }
   const stopped = await inTime(queue.stop({ cancelUnderway: true }))
   t.truthy(stopped)

@@ -139,20 +139,20 @@ test('globalWidth: explain names it, and only for jobs that are due', async t =>
 
 test('globalWidth: its event reports each change once, also one made elsewhere, and `width` is not emitted', async t => {
   const all = await two({ globalWidth: 3 })
-  const heard: unknown[] = []
-  all.queue.on('globalWidth', (...args) => heard.push(args))
-  all.queue.on('width', () => heard.push('width'))
+  const seen: unknown[] = []
+  all.queue.on('globalWidth', (...args) => seen.push(args))
+  all.queue.on('width', () => seen.push('width'))
   const far: unknown[] = []
   all.far.on('globalWidth', (...args) => far.push(args))
 
   all.queue.globalWidth = 5
   all.queue.globalWidth = 5
-  t.deepEqual(heard, [[5, 3]])
+  t.deepEqual(seen, [[5, 3]])
   await all.clock.settle()
   all.far.globalWidth = 4
   await all.clock.settle()
 
-  t.deepEqual(heard, [
+  t.deepEqual(seen, [
     [5, 3],
     [4, 5],
   ])
@@ -165,15 +165,15 @@ test('globalWidth: its event reports each change once, also one made elsewhere, 
 
 test('rate: its event reports a change made elsewhere', async t => {
   const all = await two({ rate: { limit: 3, per: '1s' } })
-  const heard: unknown[] = []
-  all.queue.on('rate', ([now], [before]) => heard.push([now?.limit, before?.limit]))
+  const seen: unknown[] = []
+  all.queue.on('rate', ([now], [before]) => seen.push([now?.limit, before?.limit]))
 
   all.far.rate = { limit: 9, per: '1s' }
   await all.clock.settle()
   all.queue.rate = { limit: 5, per: '1s' }
   await all.clock.settle()
 
-  t.deepEqual(heard, [
+  t.deepEqual(seen, [
     [9, 3],
     [5, 9],
   ])
@@ -236,14 +236,14 @@ test('globalWidth: a queue that opens emits the event if another value than its 
   far.globalWidth = 5
   await clock.settle()
   await queue.stop()
-  const heard: unknown[] = []
+  const seen: unknown[] = []
 
   const next = new DispatchQueue<string, string>(scripted(), { backlog, clock, name: 'shared', globalWidth: 3 })
-  next.on('globalWidth', (...args) => heard.push(args))
+  next.on('globalWidth', (...args) => seen.push(args))
   t.is(next.globalWidth, 3)
   await next.ready()
 
-  t.deepEqual([next.globalWidth, heard], [5, [[5, 3]]])
+  t.deepEqual([next.globalWidth, seen], [5, [[5, 3]]])
 })
 
 test('overrides: it lists settings that differ from their declaration, and nothing else', async t => {
@@ -276,17 +276,17 @@ test('clearOverrides: one of them goes back to what was declared, and the others
     await clock.settle()
   }
   const found = (): unknown => [queue.rate[0]?.limit, queue.globalWidth, queue.key('a').width]
-  const heard: string[] = []
-  queue.on('rate', () => heard.push('rate'))
-  queue.on('globalWidth', () => heard.push('globalWidth'))
+  const seen: string[] = []
+  queue.on('rate', () => seen.push('rate'))
+  queue.on('globalWidth', () => seen.push('globalWidth'))
   await set()
-  heard.length = 0
+  seen.length = 0
 
   await queue.clearOverrides('rate')
   t.deepEqual(found(), [1, 2, 1])
   await queue.clearOverrides('globalWidth')
   t.deepEqual(found(), [1, 3, 1])
-  t.deepEqual(heard, ['rate', 'globalWidth'])
+  t.deepEqual(seen, ['rate', 'globalWidth'])
   await queue.clearOverrides('keys')
   t.deepEqual(found(), [1, 3, Infinity])
 })
@@ -354,9 +354,9 @@ test('globalWidth: one that cannot be stored is reported as an error, and the fo
   }
   const all = parts({ backlog, clock, name: 'shared', globalWidth: 3, paused: false })
   const errors: unknown[] = []
-  const heard: unknown[] = []
+  const seen: unknown[] = []
   all.queue.on('error', error => errors.push(error))
-  all.queue.on('globalWidth', (...args) => heard.push(args))
+  all.queue.on('globalWidth', (...args) => seen.push(args))
   await all.queue.ready()
 
   all.queue.globalWidth = 1
@@ -365,7 +365,7 @@ test('globalWidth: one that cannot be stored is reported as an error, and the fo
 
   t.is(all.queue.globalWidth, 3)
   t.is(errors.length, 1)
-  t.deepEqual(heard, [
+  t.deepEqual(seen, [
     [1, 3],
     [3, 1],
   ])

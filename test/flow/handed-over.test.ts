@@ -107,7 +107,7 @@ for (const [i, backlog] of backlogs.entries()) {
 
   test(`handed over: a checkpoint that nobody waits for is that of its call (${i})`, async t => {
     const found: unknown[] = []
-    const told: unknown[] = []
+    const reported: unknown[] = []
     const handler = (_: unknown, task: Task): void => {
       found.push(task.restored)
       const state = { step: task.attempt }
@@ -116,13 +116,13 @@ for (const [i, backlog] of backlogs.entries()) {
       if (task.attempt === 1) throw new Error('again')
     }
     const { clock, queue } = parts(handler, { retry: { attempts: 2, delay: 1 }, ...backlog() })
-    queue.on('checkpoint', (_, value) => told.push(value))
+    queue.on('checkpoint', (_, value) => reported.push(value))
     const run = queue.run(1)
     await drain(queue, clock)
     await run
 
     t.deepEqual(found, [undefined, { step: 1 }])
-    t.deepEqual(told[0], { step: 1 })
+    t.deepEqual(reported[0], { step: 1 })
   })
 
   test(`handed over: a checkpoint that is refused, or too late, and that nobody waits for ends no process (${i})`, async t => {

@@ -18,19 +18,19 @@ async function refusedOnce(options: object = {}) {
     rate: rule,
     ...options,
   })
-  const heard: unknown[] = []
-  queue.on('rate', (now, before) => heard.push([now[0]?.jitterMs, before[0]?.jitterMs]))
-  queue.on('limited', ({ rule }) => rule && heard.push(rule.jitterMs))
+  const seen: unknown[] = []
+  queue.on('rate', (now, before) => seen.push([now[0]?.jitterMs, before[0]?.jitterMs]))
+  queue.on('limited', ({ rule }) => rule && seen.push(rule.jitterMs))
   await queue.putMany(['a', 'b', 'c', 'd', 'e', 'f'], { key: 'acme' })
   await clock.advance(0)
   handler.underway[0]?.finish()
   handler.underway[0]?.finish()
   await clock.advance(1_000)
-  return { clock, backlog, queue, handler, heard }
+  return { clock, backlog, queue, handler, seen }
 }
 
 test('learn: a Throttled that came although the rule was kept lengthens the window; rate, limited and explain show it', async t => {
-  const { clock, queue, handler, heard } = await refusedOnce()
+  const { clock, queue, handler, seen } = await refusedOnce()
   t.deepEqual(
     handler.underway.map(({ payload }) => payload),
     ['c', 'd'],
@@ -41,7 +41,7 @@ test('learn: a Throttled that came although the rule was kept lengthens the wind
   await clock.advance(5)
 
   t.deepEqual(queue.rate, [{ ...parsed, jitterMs: 10 }])
-  t.deepEqual(heard.slice(0, 2), [0, [10, 0]])
+  t.deepEqual(seen.slice(0, 2), [0, [10, 0]])
   const { why, rule, notBefore } = await queue.explain((await queue.jobs({ state: 'pending' }))[0] as never)
   t.deepEqual([why, rule?.jitterMs, (notBefore as number) - clock.wall()], ['rate', 10, 2_010 - 1_005])
   await clock.advance(1_004)
@@ -55,21 +55,21 @@ test('learn: a Throttled that came although the rule was kept lengthens the wind
     ['d', 'c', 'e'],
   )
   await clock.advance(1)
-  t.is(heard.at(-1), 10)
+  t.is(seen.at(-1), 10)
 })
 
 test('learn: the rate that was read can be set back, and keeps what was learned', async t => {
-  const { clock, queue, handler, heard } = await refusedOnce()
+  const { clock, queue, handler, seen } = await refusedOnce()
   handler.underway[0]?.fail(new Throttled(1))
   await clock.advance(1)
-  heard.length = 0
+  seen.length = 0
 
   const { rate } = queue
   queue.rate = rate
   await clock.advance(10)
 
   t.deepEqual(queue.rate, [{ ...parsed, jitterMs: 10 }])
-  t.deepEqual(heard.filter(Array.isArray), [[10, 10]])
+  t.deepEqual(seen.filter(Array.isArray), [[10, 10]])
   queue.rate = { limit: 4, per: '1s', jitter: 'learn' }
   await clock.advance(10)
   t.deepEqual(queue.rate, [{ ...parsed, limit: 4, jitterMs: 10 }])

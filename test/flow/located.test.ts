@@ -8,10 +8,10 @@ type Call = (queue: DispatchQueue<number>) => Promise<unknown>
 
 /** Makes the call in a function of this name, which awaits it. */
 async function stackOf(t: ExecutionContext, queue: DispatchQueue<number>, call: Call): Promise<string> {
-  async function whereTheUserAsks(): Promise<void> {
+  async function atTheCall(): Promise<void> {
     await call(queue)
   }
-  const error = await t.throwsAsync(whereTheUserAsks())
+  const error = await t.throwsAsync(atTheCall())
   return error?.stack ?? ''
 }
 
@@ -35,7 +35,7 @@ test('the error of a backlog that cannot be opened shows the line of each call',
     const backlog: Backlog = { durable: false, strict: false, attach }
     const stack = await stackOf(t, new DispatchQueue<number>(() => {}, { name, backlog }), call)
 
-    t.regex(stack, /^QueueFullError: cannot put 1 job.*\n(.*\n)*.*whereTheUserAsks/, name)
+    t.regex(stack, /^QueueFullError: cannot put 1 job.*\n(.*\n)*.*atTheCall/, name)
   }
 })
 
@@ -49,10 +49,10 @@ test('errors of refused puts and unknown jobs show the line of the call, and the
     'two at once': () => Promise.all([queue.put(2), queue.put(3)]),
   }
   for (const [name, call] of Object.entries(refusals)) {
-    t.regex(await stackOf(t, queue, call), /^QueueFullError: .*\n(.*\n)*.*whereTheUserAsks/, name)
+    t.regex(await stackOf(t, queue, call), /^QueueFullError: .*\n(.*\n)*.*atTheCall/, name)
   }
-  t.regex(await stackOf(t, queue, () => queue.explain('no such job')), /^JobUnknownError(.*\n)*.*whereTheUserAsks/)
-  t.regex(await stackOf(t, queue, () => queue.retry('no such job')), /^JobUnknownError(.*\n)*.*whereTheUserAsks/)
+  t.regex(await stackOf(t, queue, () => queue.explain('no such job')), /^JobUnknownError(.*\n)*.*atTheCall/)
+  t.regex(await stackOf(t, queue, () => queue.retry('no such job')), /^JobUnknownError(.*\n)*.*atTheCall/)
 
   t.like(await t.throwsAsync(queue.put(2), { instanceOf: QueueFullError }), { code: 'QUEUE_FULL', size: 1 })
   t.like(await t.throwsAsync(queue.retry('x'), { instanceOf: JobUnknownError }), { code: 'JOB_UNKNOWN', id: 'x' })

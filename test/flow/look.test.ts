@@ -152,8 +152,8 @@ test('retry puts a failed or cancelled job anew, its attempts counted from 1', a
 test('a job cancelled and retried in one turn emits both events, in order, and settles the earlier result', async t => {
   const { clock, queue } = parts({ width: 0 })
   const job = await queue.put('a')
-  const told: string[] = []
-  for (const event of ['cancelled', 'pending'] as const) queue.on(event, () => told.push(event))
+  const reported: string[] = []
+  for (const event of ['cancelled', 'pending'] as const) queue.on(event, () => reported.push(event))
   let before: unknown
   job.result.catch(error => {
     before = error
@@ -165,7 +165,7 @@ test('a job cancelled and retried in one turn emits both events, in order, and s
   await clock.settle()
 
   t.like(before, { code: 'CANCELLED', reason: 'no' })
-  t.deepEqual(told, ['cancelled', 'pending'])
+  t.deepEqual(reported, ['cancelled', 'pending'])
 })
 
 test('a cancelled job that is put anew starts only after its old body has ended', async t => {
@@ -371,12 +371,14 @@ test('the notBefore of explain is a true lower bound, and the head of the line s
 test('the result of a removed job can be read later, and rejects with that fact', async t => {
   const { queue } = parts({ width: 0 })
   const waits = await queue.put('waits')
-  const asked = await queue.put('asked before')
-  const before = asked.result
+  const requested = await queue.put('asked before')
+  const before = requested.result
   await queue.remove(waits)
-  await queue.remove(asked)
+  await queue.remove(requested)
 
-  const [after, ...same] = await Promise.all([waits.result, before, asked.result].map(told => told.catch(String)))
+  const [after, ...same] = await Promise.all(
+    [waits.result, before, requested.result].map(reported => reported.catch(String)),
+  )
   t.regex(after as string, /CancelledError: .*removed/)
   t.deepEqual(same, [after, after])
 })

@@ -105,15 +105,15 @@ test('clear emits the events of very many jobs a slice at a time, and idle comes
   const clock = new VirtualClock()
   const pace = paced(clock)
   const queue = new DispatchQueue<number, void>(() => {}, { clock, paused: true })
-  let heard = 0
+  let seen = 0
   queue.on('cancelled', pace.step)
-  queue.on('idle', () => (heard = pace.steps))
+  queue.on('idle', () => (seen = pace.steps))
   await queue.putMany([...Array(many).keys()])
   t.is(await queue.clear(), many)
   await queue.idle()
 
   judge(t, pace, many)
-  t.is(heard, many)
+  t.is(seen, many)
 })
 
 test('a job that is retried while very many endings are announced shows its own ending first', async t => {

@@ -241,21 +241,21 @@ test('named rules: units are shared, and a heavy job is not starved by light one
 
 test('named rules: a queue that declares another rule under the name changes it for all, and each emits `rate`', async t => {
   const { clock, open } = shared()
-  const heard: [string, number | undefined, number | undefined][] = []
+  const seen: [string, number | undefined, number | undefined][] = []
   const limitOf = ([rule]: readonly RateRule[]): number | undefined => rule?.limit
   const listen = (queue: DispatchQueue<string, string>): DispatchQueue<string, string> =>
-    queue.on('rate', (now, before) => heard.push([queue.name, limitOf(now), limitOf(before)])) as typeof queue
+    queue.on('rate', (now, before) => seen.push([queue.name, limitOf(now), limitOf(before)])) as typeof queue
   const a = listen(open('a', { rate: gateway(60, 1_000) as never }))
   await opened(a)
   await clock.settle()
-  t.deepEqual(heard, [])
+  t.deepEqual(seen, [])
 
   const b = listen(open('b', { rate: gateway(30, 1_000) as never }))
   await opened(b)
   await clock.settle()
 
   t.deepEqual([limitOf(a.rate), limitOf(b.rate), a.rate[0]?.name], [30, 30, 'gateway'])
-  t.deepEqual(heard.sort(), [
+  t.deepEqual(seen.sort(), [
     ['a', 30, 60],
     ['b', 30, 60],
   ])

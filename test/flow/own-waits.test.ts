@@ -16,13 +16,13 @@ const kinds: Readonly<Record<string, Waits>> = {
 /** What the process was warned of about that queue. */
 async function warned(name: string, act: () => Promise<void>): Promise<(Error & { code?: string })[]> {
   const warnings: Error[] = []
-  const hear = (warning: Error): void => {
+  const listen = (warning: Error): void => {
     if (warning.message.includes(`'${name}'`)) warnings.push(warning)
   }
-  process.on('warning', hear)
+  process.on('warning', listen)
   await act()
   await new Promise(resolve => setImmediate(resolve))
-  process.off('warning', hear)
+  process.off('warning', listen)
   return warnings
 }
 

@@ -151,9 +151,9 @@ test('a shared pause that the backlog refuses pauses nothing', async t => {
   const { backlog, refuse } = refusingPauses(1)
   const handler = scripted<string, string>()
   const queue = new DispatchQueue<string, string>(handler, { clock, backlog, name: 'n' })
-  const heard: string[] = []
-  queue.on('paused', () => heard.push('paused'))
-  queue.on('resumed', () => heard.push('resumed'))
+  const seen: string[] = []
+  queue.on('paused', () => seen.push('paused'))
+  queue.on('resumed', () => seen.push('resumed'))
   await queue.ready()
 
   const paused = queue.pause({ shared: true })
@@ -167,7 +167,7 @@ test('a shared pause that the backlog refuses pauses nothing', async t => {
 
   t.false(queue.paused)
   t.deepEqual(handler.called, ['a'])
-  t.deepEqual(heard, ['paused', 'resumed'])
+  t.deepEqual(seen, ['paused', 'resumed'])
 })
 
 test('a shared pause that the backlog refuses undoes no other pause', async t => {
@@ -463,8 +463,8 @@ test('a name can be taken up again after stop', async t => {
 
 test('idle() rejects if a stop comes before all jobs have run, whenever it was called, and `idle` is not emitted', async t => {
   const { clock, handler, queue } = parts()
-  const heard: string[] = []
-  queue.on('idle', () => heard.push('idle'))
+  const seen: string[] = []
+  queue.on('idle', () => seen.push('idle'))
   await queue.putMany(['a', 'b', 'c'])
   await clock.settle()
   const idle = t.throwsAsync(queue.idle(), { instanceOf: QueueStoppedError })
@@ -477,13 +477,13 @@ test('idle() rejects if a stop comes before all jobs have run, whenever it was c
   await idle
   await meanwhile
   await t.throwsAsync(queue.idle(), { instanceOf: QueueStoppedError })
-  t.deepEqual(heard, [])
+  t.deepEqual(seen, [])
 })
 
 test('idle resolves when the last job ends while a stop waits for it, and after that stop', async t => {
   const { clock, handler, queue } = parts()
-  const heard: string[] = []
-  queue.on('idle', () => heard.push('idle'))
+  const seen: string[] = []
+  queue.on('idle', () => seen.push('idle'))
   void queue.put('a')
   await clock.settle()
   const idle = queue.idle()
@@ -494,21 +494,21 @@ test('idle resolves when the last job ends while a stop waits for it, and after 
 
   await idle
   await queue.idle()
-  t.deepEqual(heard, ['idle'])
+  t.deepEqual(seen, ['idle'])
 })
 
 test('an idle() that nobody awaits is no unhandled rejection when the queue stops', async t => {
   const { queue } = parts()
   const unhandled: unknown[] = []
-  const hear = (error: unknown): void => void unhandled.push(error)
-  process.on('unhandledRejection', hear)
+  const listen = (error: unknown): void => void unhandled.push(error)
+  process.on('unhandledRejection', listen)
   void queue.pause()
   await queue.put('a')
   void queue.idle()
   await queue.stop()
   void queue.idle()
   await new Promise(resolve => setImmediate(resolve))
-  process.off('unhandledRejection', hear)
+  process.off('unhandledRejection', listen)
 
   t.deepEqual(unhandled, [])
 })

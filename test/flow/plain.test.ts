@@ -64,16 +64,16 @@ test('plain: they can be listed, found, explained, reprioritized, cancelled and 
 test('plain: listeners get the events of each job, with one Job object from its put to its end', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<number, number>(n => n, { clock, width: 7 })
-  const heard = new Map<unknown, string[]>()
+  const seen = new Map<unknown, string[]>()
   for (const event of ['pending', 'underway', 'finished'] as const) {
-    queue.on(event, job => heard.set(job, [...(heard.get(job) ?? []), event]))
+    queue.on(event, job => seen.set(job, [...(seen.get(job) ?? []), event]))
   }
   const runs = Array.from({ length: 50 }, (_, n) => queue.run(n))
   await drain(queue as unknown as DispatchQueue, clock)
 
   t.is((await Promise.all(runs)).length, 50)
-  t.is(heard.size, 50)
-  for (const events of heard.values()) t.deepEqual(events, ['pending', 'underway', 'finished'])
+  t.is(seen.size, 50)
+  for (const events of seen.values()) t.deepEqual(events, ['pending', 'underway', 'finished'])
 })
 
 test('plain: stop gives them all back in their order, and no promise stays open', async t => {

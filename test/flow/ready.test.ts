@@ -20,15 +20,15 @@ for (const [kind, handler] of [
 
     const declared = { rate: { limit: 1, per: '1s' } } as const
     const queue = new DispatchQueue<string, void>(handler, { ...options, ...declared })
-    const heard: string[] = []
-    queue.on('paused', () => heard.push('paused'))
+    const seen: string[] = []
+    queue.on('paused', () => seen.push('paused'))
     await queue.ready()
 
     t.true(queue.paused)
     t.like(queue.rate, { 0: { limit: 7, perMs: 60_000 }, length: 1 })
     t.like(queue.counts, { pending: 2, delayed: 1, underway: 0 })
     await clock.advance(1_000)
-    t.deepEqual(heard, ['paused'])
+    t.deepEqual(seen, ['paused'])
     t.is(queue.counts.pending, 2)
     queue.resume({ shared: true })
     await clock.advance(1_000)

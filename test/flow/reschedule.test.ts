@@ -10,20 +10,20 @@ function parts(options: object = {}) {
   const clock = new VirtualClock()
   const handler = scripted<string, string>()
   const queue = new DispatchQueue<string, string>(handler, { clock, ...options })
-  const heard: string[] = []
-  for (const event of ['pending', 'delayed'] as const) queue.on(event, job => heard.push(`${event} ${job.payload}`))
-  return { clock, handler, queue, heard }
+  const seen: string[] = []
+  for (const event of ['pending', 'delayed'] as const) queue.on(event, job => seen.push(`${event} ${job.payload}`))
+  return { clock, handler, queue, seen }
 }
 
 test('reschedule: a delayed job starts at the new time, sooner or later than before', async t => {
-  const { clock, handler, queue, heard } = parts({ width: 9 })
+  const { clock, handler, queue, seen } = parts({ width: 9 })
   const [sooner, later] = await queue.putMany(['sooner', 'later'], { delay: '1h' })
-  heard.length = 0
+  seen.length = 0
 
   await queue.reschedule(sooner as Job<string, string>, '10s')
   await queue.reschedule(later?.id as string, new Date(clock.wall() + 7_200_000))
 
-  t.deepEqual(heard, ['delayed sooner', 'delayed later'])
+  t.deepEqual(seen, ['delayed sooner', 'delayed later'])
   t.is(queue.counts.delayed, 2)
   await clock.advance(9_999)
   t.deepEqual(handler.called, [])
@@ -36,15 +36,15 @@ test('reschedule: a delayed job starts at the new time, sooner or later than bef
 })
 
 test('reschedule: a pending job waits, and comes back to its old place when it is due', async t => {
-  const { clock, handler, queue, heard } = parts({ paused: true })
+  const { clock, handler, queue, seen } = parts({ paused: true })
   const [a, b] = await queue.putMany(['a', 'b', 'c'])
-  heard.length = 0
+  seen.length = 0
 
   await queue.reschedule(a as Job<string, string>, '1s')
   await queue.reschedule(b as Job<string, string>, 0)
 
   t.is(a?.state, 'delayed')
-  t.deepEqual(heard, ['delayed a'])
+  t.deepEqual(seen, ['delayed a'])
   t.like(queue.counts, { pending: 2, delayed: 1 })
   await clock.advance(1_000)
   queue.resume()
@@ -54,7 +54,7 @@ test('reschedule: a pending job waits, and comes back to its old place when it i
 })
 
 test('promote: a delayed job is due at once, whatever it waited for', async t => {
-  const { clock, handler, queue, heard } = parts({ width: 9, retry: { attempts: 2, delay: '1h', jitter: false } })
+  const { clock, handler, queue, seen } = parts({ width: 9, retry: { attempts: 2, delay: '1h', jitter: false } })
   const [delayed, dated, failing, pending] = [
     await queue.put('delayed', { delay: '1h' }),
     await queue.put('dated', { runAt: clock.wall() + 3_600_000 }),
@@ -66,27 +66,27 @@ test('promote: a delayed job is due at once, whatever it waited for', async t =>
   await clock.settle()
   t.is(failing.state, 'delayed')
   t.is(pending.state, 'underway')
-  heard.length = 0
+  seen.length = 0
 
   for (const job of [delayed, dated, failing]) await queue.promote(job)
   await clock.settle()
 
-  t.deepEqual(heard, ['pending delayed', 'pending dated', 'pending failing'])
+  t.deepEqual(seen, ['pending delayed', 'pending dated', 'pending failing'])
   t.deepEqual(handler.called.slice(2).sort(), ['dated', 'delayed', 'failing'])
   t.is(failing.attempt, 2)
   t.like(queue.counts, { pending: 0, delayed: 0, underway: 4 })
 })
 
 test('promote: a pending job stays where it is, and is not announced again', async t => {
-  const { clock, queue, handler, heard } = parts({ paused: true })
+  const { clock, queue, handler, seen } = parts({ paused: true })
   const [a] = await queue.putMany(['a', 'b'])
-  heard.length = 0
+  seen.length = 0
 
   await queue.promote(a as Job<string, string>)
   queue.resume()
   await clock.settle()
 
-  t.deepEqual(heard, [])
+  t.deepEqual(seen, [])
   t.deepEqual(handler.called, ['a'])
 })
 

@@ -221,18 +221,18 @@ test('a throttle whose key is null fails its own job, and all others go on', asy
 
 test('the event retry reports a wait of 0 where the delay is 0, however many attempts there were', async t => {
   let runs = 0
-  const told = new Set<number>()
+  const reported = new Set<number>()
   const queue = new DispatchQueue<string, void>(
     () => {
       if (++runs < 1_100) throw new Error('again')
     },
     { retry: { attempts: Infinity, delay: 0, factor: 1e6 } },
   )
-  queue.on('retry', (_job, _error, delay) => told.add(delay))
+  queue.on('retry', (_job, _error, delay) => reported.add(delay))
 
   await queue.run('a')
 
-  t.deepEqual([...told], [0])
+  t.deepEqual([...reported], [0])
 })
 
 test('a timeout with no attempt left settles at once, and its slot stays taken until the body has ended', async t => {
@@ -285,16 +285,16 @@ test('a body that goes on for 10 s after its time was over fails its job, whatev
   const clock = new VirtualClock()
   const handler = scripted<string, string>()
   const queue = new DispatchQueue<string, string>(handler, { clock, timeout: '1s', retry: { attempts: 5, delay: 0 } })
-  const heard: string[] = []
-  for (const event of ['retry', 'stuck', 'failed', 'settled'] as const) queue.on(event, () => heard.push(event))
+  const seen: string[] = []
+  for (const event of ['retry', 'stuck', 'failed', 'settled'] as const) queue.on(event, () => seen.push(event))
   const run = t.throwsAsync(queue.run('hangs'), { instanceOf: TimeoutError, message: /did not end/ })
   void queue.put('next')
 
   await clock.advance(10_999)
-  t.deepEqual(heard, [])
+  t.deepEqual(seen, [])
   await clock.advance(1)
   t.true(((await run) as TimeoutError).stuck)
-  t.deepEqual(heard, ['stuck', 'failed', 'settled'])
+  t.deepEqual(seen, ['stuck', 'failed', 'settled'])
   t.like(queue.counts, { failed: 1, closing: 1, pending: 1 })
   await clock.advance(60_000)
   t.deepEqual(handler.called, ['hangs'])
@@ -303,7 +303,7 @@ test('a body that goes on for 10 s after its time was over fails its job, whatev
 
   t.deepEqual(handler.called, ['hangs', 'next'])
   t.is(queue.counts.closing, 0)
-  t.deepEqual(heard, ['stuck', 'failed', 'settled'])
+  t.deepEqual(seen, ['stuck', 'failed', 'settled'])
 })
 
 test('a body that ends within 10 s of its timeout is not stuck', async t => {

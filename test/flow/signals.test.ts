@@ -39,12 +39,12 @@ const ways: Readonly<Record<string, (queue: Queue<string, string>, options: PutO
   run: (queue, options) => queue.run('a', options),
 }
 
-for (const [way, ask] of Object.entries(ways)) {
+for (const [way, send] of Object.entries(ways)) {
   test(`${way} with a signal that has aborted puts nothing and rejects`, async t => {
     const { clock, handler, queue } = parts({ width: 5 })
     const reason = new Error('nobody waits any more')
 
-    const error = await left(ask(queue, { signal: AbortSignal.abort(reason) }))
+    const error = await left(send(queue, { signal: AbortSignal.abort(reason) }))
     await clock.settle()
 
     t.true(error instanceof CancelledError)
@@ -58,11 +58,11 @@ for (const [way, ask] of Object.entries(ways)) {
     const { clock, handler, queue } = parts({ width: 5 })
     const controller = new AbortController()
     const before = queue.put('before')
-    const asked = left(ask(queue, { signal: controller.signal }))
+    const requested = left(send(queue, { signal: controller.signal }))
     const after = queue.put('after')
 
     controller.abort('gone')
-    t.is(((await asked) as CancelledError).cause, 'gone')
+    t.is(((await requested) as CancelledError).cause, 'gone')
     await Promise.all([before, after])
     await clock.settle()
 
@@ -75,7 +75,7 @@ for (const [way, ask] of Object.entries(ways)) {
     const controller = new AbortController()
     await queue.put('first')
     const filler = queue.putMany(['x', 'y'], { signal: controller.signal })
-    const asked = left(ask(queue, { signal: controller.signal }))
+    const requested = left(send(queue, { signal: controller.signal }))
     const behind = queue.put('behind')
     await clock.settle()
     t.is(queue.counts.pending, 1)
@@ -83,7 +83,7 @@ for (const [way, ask] of Object.entries(ways)) {
     controller.abort('gone')
 
     t.is(said(await left(filler)).cause, 'gone')
-    t.is(said(await asked).cause, 'gone')
+    t.is(said(await requested).cause, 'gone')
     await behind
     t.deepEqual(payloads(await queue.jobs({ state: 'pending' })), ['first', 'behind'])
     queue.resume()
@@ -108,8 +108,8 @@ test('whenever a signal aborts after the call, the body does not begin after it'
   for (let i = 0; i < 200; i++) {
     const controller = new AbortController()
     const options = { signal: controller.signal, ...(i % 5 === 0 && { id: `${i}` }) }
-    const asked = i % 2 ? queue.run(`${i}`, options) : queue.put(`${i}`, options).then(job => job.result)
-    ended.push(left(asked))
+    const requested = i % 2 ? queue.run(`${i}`, options) : queue.put(`${i}`, options).then(job => job.result)
+    ended.push(left(requested))
     for (let turns = i % 23; turns > 0; turns--) await undefined
     if (i % 7 === 0) await new Promise(resolve => setImmediate(resolve))
     aborted.add(`${i}`)
@@ -157,7 +157,7 @@ test('a signal that aborts in the handler of one job keeps the next from beginni
   const clock = new VirtualClock()
   const controller = new AbortController()
   const called: string[] = []
-  const heard: string[] = []
+  const seen: string[] = []
   const queue = new DispatchQueue<string, void>(
     payload => {
       called.push(payload)
@@ -165,13 +165,13 @@ test('a signal that aborts in the handler of one job keeps the next from beginni
     },
     { clock, width: 3, paused: true },
   )
-  queue.on('underway', job => heard.push(job.payload as string))
+  queue.on('underway', job => seen.push(job.payload as string))
   const [, b] = await Promise.all([queue.put('a'), queue.put('b', { signal: controller.signal }), queue.put('c')])
   queue.resume()
   await clock.settle()
 
   t.deepEqual(called, ['a', 'c'])
-  t.deepEqual(heard, ['a', 'c'])
+  t.deepEqual(seen, ['a', 'c'])
   t.is(b.state, 'cancelled')
   t.is(said(await left(b.result)).cause, 'by a')
   t.like(queue.counts, { finished: 2, cancelled: 1, closing: 0, underway: 0 })
@@ -358,17 +358,17 @@ test('no listener stays on the signal of a put whose job ran in another queue ob
   t.deepEqual(getEventListeners(signal, 'abort'), [])
 })
 
-const asked: Readonly<Record<string, (queue: Queue<string, string>) => Promise<unknown>>> = {
+const requested: Readonly<Record<string, (queue: Queue<string, string>) => Promise<unknown>>> = {
   put: queue => queue.put('mine', { id: 'x' }),
   putMany: queue => queue.putMany(['beside', 'mine'], payload => (payload === 'mine' ? { id: 'x' } : {})),
   run: queue => queue.run('mine', { id: 'x' }),
 }
 
-for (const [way, ask] of Object.entries(asked)) {
+for (const [way, send] of Object.entries(requested)) {
   test(`cancel by its id: a ${way} that waits for room rejects, and its place goes to those behind it`, async t => {
     const { clock, handler, queue } = parts({ paused: true, size: 2, overflow: 'wait' })
     await queue.putMany(['a', 'b'])
-    const mine = left(ask(queue))
+    const mine = left(send(queue))
     const again = left(queue.put('mine', { id: 'x' }))
     const behind = queue.put('behind')
     await clock.settle()
@@ -435,13 +435,13 @@ test('jobs whose signal aborts while they are on their way are cancelled togethe
     const session = await attach(options)
     const put = session.put.bind(session)
     const send = session.command.bind(session)
-    session.put = async (...asked) => {
+    session.put = async (...requested) => {
       controller.abort()
-      return put(...asked)
+      return put(...requested)
     }
-    session.command = async (...asked) => {
+    session.command = async (...requested) => {
       await new Promise<void>(resolve => clock.at(clock.now() + 10, resolve))
-      return send(...asked)
+      return send(...requested)
     }
     return session
   }

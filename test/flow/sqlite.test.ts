@@ -19,7 +19,7 @@ test.after.always(() => {
   remove(folder)
 })
 
-interface Told {
+interface Reported {
   readonly child: ChildProcess
   readonly lines: string[]
   /** Resolves when it has said a line that begins so, as often as asked. */
@@ -29,7 +29,7 @@ interface Told {
 
 const program = bundled('test/support/sqlite-process')
 
-function start(orders: Orders): Told {
+function start(orders: Orders): Reported {
   const child = spawn(process.execPath, [program, JSON.stringify(orders)], { stdio: ['ignore', 'pipe', 'pipe'] })
   // Not with this process's own output: whoever reads that would wait for the end of each child too.
   child.stderr.on('data', text => process.stderr.write(text))
@@ -213,12 +213,12 @@ test('sqlite: a list that has to look at many jobs keeps nobody else waiting', a
   const queue = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(at('list.db')) })
   await queue.putMany([...Array(5_000).keys()], { key: 'many' })
   for (const state of ['pending', undefined] as const) {
-    const told: string[] = []
-    const listed = queue.jobs({ key: 'none', ...(state && { state }) }).then(() => told.push('list'))
+    const reported: string[] = []
+    const listed = queue.jobs({ key: 'none', ...(state && { state }) }).then(() => reported.push('list'))
     for (let i = 0; i < 3; i++) await queue.put(i)
-    told.push('puts')
+    reported.push('puts')
     await listed
-    t.deepEqual(told, ['puts', 'list'])
+    t.deepEqual(reported, ['puts', 'list'])
   }
   await queue.stop()
 })

@@ -39,8 +39,8 @@ test('checkpoint: a later attempt finds the last one as restored, whatever broug
     },
     { clock, retry: { attempts: 2, delay: '1s' } },
   )
-  const told: unknown[] = []
-  queue.on('checkpoint', (job, value) => told.push([job.payload, value]))
+  const reported: unknown[] = []
+  queue.on('checkpoint', (job, value) => reported.push([job.payload, value]))
   const result = queue.run('a')
   const other = await queue.put('b', { delay: '1h' })
 
@@ -48,8 +48,8 @@ test('checkpoint: a later attempt finds the last one as restored, whatever broug
 
   t.is(await result, 'done')
   t.deepEqual(found, [undefined, { step: 1 }, { step: 2 }, { step: 3 }])
-  t.is(told.length, 8)
-  t.deepEqual(told.at(-1), ['a', { step: 4 }])
+  t.is(reported.length, 8)
+  t.deepEqual(reported.at(-1), ['a', { step: 4 }])
   t.is(other.state, 'delayed')
 })
 
@@ -331,7 +331,7 @@ test('token and id are the same in all attempts of a job, and its own', async t 
 
 test('progress of an attempt that is over is ignored while a later one runs', async t => {
   const clock = new VirtualClock()
-  const told: unknown[] = []
+  const reported: unknown[] = []
   const tasks: Task[] = []
   const queue = new DispatchQueue<string, void>(
     (_, task) => {
@@ -342,12 +342,12 @@ test('progress of an attempt that is over is ignored while a later one runs', as
     },
     { clock, retry: { attempts: 2, delay: 10 } },
   )
-  queue.on('progress', (_, value) => told.push(value))
+  queue.on('progress', (_, value) => reported.push(value))
   await queue.put('a')
 
   await drain(queue as DispatchQueue, clock)
 
-  t.deepEqual(told, ['first, in attempt 1', 'second'])
+  t.deepEqual(reported, ['first, in attempt 1', 'second'])
 })
 
 type Key = Job<string, void>

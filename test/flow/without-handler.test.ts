@@ -94,18 +94,18 @@ test('without a handler: idle() and its event come once the last job has ended i
   const handler = scripted<string, void>()
   const worker = new DispatchQueue<string, void>(handler, shared)
   const putter = new DispatchQueue<string, void>(null, shared)
-  const heard: string[] = []
-  putter.on('idle', () => heard.push('event'))
+  const seen: string[] = []
+  putter.on('idle', () => seen.push('event'))
   await putter.put('a')
   await clock.settle()
-  void putter.idle().then(() => heard.push('idle()'))
+  void putter.idle().then(() => seen.push('idle()'))
   await clock.settle()
-  t.deepEqual([heard, worker.underway().length], [[], 1])
+  t.deepEqual([seen, worker.underway().length], [[], 1])
 
   handler.underway[0]?.finish()
   await clock.settle()
 
-  t.deepEqual(heard.sort(), ['event', 'idle()'])
+  t.deepEqual(seen.sort(), ['event', 'idle()'])
   t.like(putter.counts, { underway: 0, finished: 1 })
 })
 

@@ -17,7 +17,7 @@ function recording() {
     }
     const memoryExchange = session.exchange as (
       this: BacklogSession,
-      ...asked: Parameters<BacklogSession['exchange']>
+      ...requested: Parameters<BacklogSession['exchange']>
     ) => ExchangeResult | Promise<ExchangeResult>
     const finishWithin = (transaction: unknown): Promise<void> =>
       new Promise((resolve, reject) => {

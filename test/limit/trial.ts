@@ -89,15 +89,15 @@ interface Worker {
 function start(orders: Orders): Worker {
   const child = fork(program, [JSON.stringify(orders)], { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
-  const told = <T>(fits: (message: unknown) => boolean): Promise<T> =>
+  const reported = <T>(fits: (message: unknown) => boolean): Promise<T> =>
     new Promise((resolve, reject) => {
       child.on('message', message => {
         if (fits(message)) resolve(message as T)
       })
       void gone.then(() => reject(new Error('a process of the trial ended before it was done')))
     })
-  const ready = told<void>(message => message === 'ready')
-  const starts = told<readonly number[]>(Array.isArray)
+  const ready = reported<void>(message => message === 'ready')
+  const starts = reported<readonly number[]>(Array.isArray)
   starts.catch(() => {})
   return { child, ready, starts, gone }
 }

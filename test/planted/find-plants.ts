@@ -55,7 +55,7 @@ export async function findPlants(plants: readonly Plant[], options: FindOptions)
       const finders = [...new Set(plants.flatMap(plant => plant.finders))]
       const { found, output } = await copy.search(finders, healthyMostMs)
       if (found !== undefined) throw new Error(`without any bug, this fails: ${found}\n${lastOf(output)}`)
-      const before = simulates ? await copy.ask(simulate, simulatedMostMs) : undefined
+      const before = simulates ? await copy.send(simulate, simulatedMostMs) : undefined
       if (before?.found !== undefined)
         throw new Error(`without any bug, the simulation fails:\n${lastOf(before.output)}`)
     }
@@ -63,7 +63,7 @@ export async function findPlants(plants: readonly Plant[], options: FindOptions)
     for (const plant of plants) {
       await copy.plant(plant)
       const one = await findOne(copy, plant, wider)
-      const simulated = simulates ? invariantsIn(await copy.ask(simulate, simulatedMostMs)) : undefined
+      const simulated = simulates ? invariantsIn(await copy.send(simulate, simulatedMostMs)) : undefined
       const checked = checkers ? invariantsIn(await copy.search(judged, simulatedMostMs, true)) : undefined
       all.push({ ...one, simulated, checked })
       tried?.(all.at(-1) as PlantResult)

@@ -699,7 +699,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a name that somebody made is not seen by who looked before',
     file: 'persistence/durable/lazy-session.ts',
-    edits: [{ find: 'then(made => (made ? ask() : none()))', replace: 'then(none)' }],
+    edits: [{ find: 'then(made => (made ? request() : none()))', replace: 'then(none)' }],
     why: 'a web process that started first finds none of the jobs of its workers',
     finders: ['flow/sqlite-looking'],
   },
@@ -722,7 +722,11 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/recovery.ts',
     edits: [{ find: 'this.#parts.reports.freeAll(this.#parts.queues, worker)', replace: '' }],
     why: 'no process emits an ending by a crash when the worker that was about to emit it dies too',
-    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports', 'crash/heard'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/tables/crash-reports',
+      'crash/crash-reports',
+    ],
   },
   {
     name: 'events of a crash belong to the process that noticed it',
@@ -731,7 +735,11 @@ export const inFile: readonly Plant[] = [
       { find: 'reports.add(queue, seq, ended, from === worker)', replace: 'reports.add(queue, seq, ended, true)' },
     ],
     why: 'a web process notices the death, and no worker is notified what became of the jobs',
-    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports', 'crash/heard'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/tables/crash-reports',
+      'crash/crash-reports',
+    ],
   },
   {
     name: 'events of a crash are never acknowledged',

@@ -94,7 +94,7 @@ export class PlantedCopy {
     }
   }
   /** Runs a program of the copy. Undefined when it ended with 0, else its last words. */
-  async ask(args: readonly string[], limitMs: number): Promise<Search> {
+  async send(args: readonly string[], limitMs: number): Promise<Search> {
     const { code, late, output, seconds } = await nodeGroup(args, {
       cwd: this.folder,
       limitMs,

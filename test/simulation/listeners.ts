@@ -14,7 +14,7 @@ export function listen(world: World, slot: ProcessSlot, queue: Queue): void {
 
 function listenAs({ event, does }: ListenerPlan, world: World, slot: ProcessSlot, queue: Queue): void {
   let left = maxActions
-  const hear = (subject?: Job<Script, string>): unknown => {
+  const onWarning = (subject?: Job<Script, string>): unknown => {
     if (world.over || slot.queue !== queue) return
     world.faults.fired(`a listener that ${does}`)
     switch (does) {
@@ -23,7 +23,7 @@ function listenAs({ event, does }: ListenerPlan, world: World, slot: ProcessSlot
       case 'rejects':
         return Promise.reject(new Error('a listener rejects'))
       case 'leaves':
-        return queue.off(event as QueueEventName, hear as never)
+        return queue.off(event as QueueEventName, onWarning as never)
     }
     if (slot.stopping || left-- <= 0) return
     if (!slot.works && (does === 'pauses' || does === 'widens')) return
@@ -50,5 +50,5 @@ function listenAs({ event, does }: ListenerPlan, world: World, slot: ProcessSlot
         return does satisfies never
     }
   }
-  queue.on(event as QueueEventName, hear as never)
+  queue.on(event as QueueEventName, onWarning as never)
 }

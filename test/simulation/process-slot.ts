@@ -26,7 +26,7 @@ export class ProcessSlot {
   /** A stop has abandoned bodies of this process. */
   abandons = false
   /** A rate or a shared pause was set, and is not known to be stored. */
-  asksShared = false
+  requestsShared = false
 
   constructor(who: number) {
     this.who = who

@@ -70,7 +70,7 @@ test('a put whose outcome is not known is not put again by itself', async t => {
   t.is(next.counts.pending, 2)
 })
 /** The first thread dies when such a put is stored and before that is told. */
-const diesUntold =
+const diesUnreported =
   (put: string): Points =>
   (thread, point, _, doing) => {
     if (thread.process.threads.length === 1 && point === 'committed' && doing.includes(put)) {
@@ -84,7 +84,7 @@ function abortable(): { readonly signal: AbortSignal; abort(): void } {
 
 test('a put with an id whose thread died after the commit is answered as the put that made the job', async t => {
   const { machine, start, queue } = stage(t)
-  const q = queue(start(diesUntold('put of')), { paused: true })
+  const q = queue(start(diesUnreported('put of')), { paused: true })
   const pending: string[] = []
   q.on('pending', job => pending.push(job.id))
   await machine.run(100)
@@ -158,7 +158,7 @@ test('a job does not begin whose signal aborted while the thread died over its p
   for (const id of [undefined, 'a']) {
     for (const way of ['put', 'run', 'putMany'] as const) {
       const { machine, start, queue } = stage(t)
-      const process = start(diesUntold('put of'))
+      const process = start(diesUnreported('put of'))
       const begun: string[] = []
       const q = queue(process, {}, payload => void begun.push(payload))
       await machine.run(100)
@@ -183,7 +183,7 @@ test('a job does not begin whose signal aborted while the thread died over its p
 test('a put knows its own jobs after its thread has died, though only the id of another one is left, and their signals apply', async t => {
   const { machine, start, queue } = stage(t)
   const begun: string[] = []
-  const q = queue(start(diesUntold('put of 2')), {}, payload => void begun.push(payload))
+  const q = queue(start(diesUnreported('put of 2')), {}, payload => void begun.push(payload))
   await machine.run(100)
   const first = q.run('b', { id: 'b' })
   await machine.run(100)
@@ -265,9 +265,9 @@ test('a job that ended while its cancel was requested holds nothing any more', a
       q.retry('nobody').catch(() => {})
       await machine.run(100)
 
-      const told = await result
+      const reported = await result
       const when = `${before} before, ${later} later`
-      t.true(told === thrown || told.code === 'CANCELLED', `${when}: ${told}`)
+      t.true(reported === thrown || reported.code === 'CANCELLED', `${when}: ${reported}`)
       const stop = q.stop()
       await machine.run(100)
       await stop
@@ -579,11 +579,11 @@ test('a job that another process has cancelled rejects with that, and not with w
     const job = q.put(payload as string)
     await machine.run(200)
     const { id, result } = await job
-    const told = result.then(String, (error: Error) => `${error.name}: ${error.message}`)
+    const reported = result.then(String, (error: Error) => `${error.name}: ${error.message}`)
     t.is((await job).state, 'delayed')
     await Promise.all([other.cancel(id, reason), machine.run(500)])
 
-    const said = await told
+    const said = await reported
     t.notRegex(said, /thrown by the handler/)
     t.regex(said, reason ? /no more/ : /CancelledError/)
     t.notRegex(String((await job).error), /thrown by the handler/)
@@ -622,7 +622,7 @@ test('a caller that awaits a job whose run here was lost gets its ending elsewhe
     q.on('error', () => {})
     const lost: string[] = []
     q.on('lost', job => lost.push(job.payload))
-    const told = q.run('a').then(String, codeOf)
+    const reported = q.run('a').then(String, codeOf)
     await machine.run(100)
     const other = queue(start(), { keep }, () => 'by the other')
     other.on('finished', () => (ended = true))
@@ -635,7 +635,7 @@ test('a caller that awaits a job whose run here was lost gets its ending elsewhe
     end()
     await machine.run(100)
 
-    t.deepEqual([await told, lost], [expected, ['a']])
+    t.deepEqual([await reported, lost], [expected, ['a']])
   }
 })
 test('an exchange that is repeated after its thread has died does not claim the job of a put whose reply was lost', async t => {

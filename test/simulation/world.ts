@@ -105,7 +105,7 @@ export class World {
     // The name becomes free when the former queue has stopped.
     if (slot.queue || slot.beside) return
     // Its declaration may come before or after a setting that is not stored yet.
-    this.unsure ||= this.slots.some(({ asksShared }) => asksShared) && !this.over
+    this.unsure ||= this.slots.some(({ requestsShared }) => requestsShared) && !this.over
     if (!slot.process) {
       slot.process = new SimulatedProcess(this.machine, `${slot.who}`, (thread, point, _, doing) =>
         this.#point(slot, thread, point, doing),
@@ -247,11 +247,11 @@ export class World {
         this.history.add({ kind: 'jump', ms: command.ms })
         return this.faults.fired('a jump of the wall clock')
       case 'abort': {
-        const asked = this.#signals[command.which % Math.max(this.#signals.length, 1)]
+        const requested = this.#signals[command.which % Math.max(this.#signals.length, 1)]
         // A signal aborts once. It does not concern a later retry of its job.
-        if (!asked || asked.controller.signal.aborted || !this.#awake(asked.life)) return
+        if (!requested || requested.controller.signal.aborted || !this.#awake(requested.life)) return
         // An abort has no reply.
-        this.#abort(asked)
+        this.#abort(requested)
         return
       }
       case 'settle': {
@@ -379,10 +379,10 @@ export class World {
         return track(queue.keys().then(all => this.#heldUp(all)))
       case 'pause':
         if (!slot.works && !command.shared) return
-        slot.asksShared ||= command.shared
+        slot.requestsShared ||= command.shared
         return track(queue.pause({ tasks: command.tasks, shared: command.shared }))
       case 'resume':
-        slot.asksShared ||= command.shared
+        slot.requestsShared ||= command.shared
         return set(() => queue.resume({ shared: command.shared }))
       case 'close':
       case 'stop': {
@@ -404,8 +404,8 @@ export class World {
 
   /** Of two rates that are set or declared at once, either may come last. */
   #setsRate(slot: ProcessSlot): void {
-    this.unsure ||= this.slots.some(({ asksShared, queue, opened }) => asksShared || (queue && !opened))
-    slot.asksShared = true
+    this.unsure ||= this.slots.some(({ requestsShared, queue, opened }) => requestsShared || (queue && !opened))
+    slot.requestsShared = true
   }
   #setKey(key: Key, { width, rate, weight, paused }: KeyPlan, track: (promise: Promise<unknown>) => void): void {
     const fired = (what: string): void => this.faults.fired(`a ${what} of a key that is set`)
@@ -467,19 +467,19 @@ export class World {
   #signal(slot: ProcessSlot, script: Script, { signal, abortIn }: Extract<Command, { do: 'put' }>): PutOptions {
     if (!signal) return {}
     const controller = new AbortController()
-    const asked = { life: slot.life, job: `j${script.n}`, controller }
-    if (abortIn === undefined) this.#signals.push(asked)
+    const requested = { life: slot.life, job: `j${script.n}`, controller }
+    if (abortIn === undefined) this.#signals.push(requested)
     else if (abortIn < 0) {
-      this.#abort(asked)
+      this.#abort(requested)
       this.faults.fired('a signal that has aborted before the call')
-    } else void this.#abortSoon(asked, abortIn)
+    } else void this.#abortSoon(requested, abortIn)
     return { signal: controller.signal }
   }
-  async #abortSoon(asked: PutSignal, microtasks: number): Promise<void> {
+  async #abortSoon(requested: PutSignal, microtasks: number): Promise<void> {
     for (let left = microtasks; left >= 0; left--) await undefined
-    if (!this.#awake(asked.life)) return
+    if (!this.#awake(requested.life)) return
     this.faults.fired('a signal that aborts on the way of its put')
-    this.#abort(asked)
+    this.#abort(requested)
   }
   #abort({ job, life, controller }: PutSignal): void {
     const name = this.config.backlog === 'memory' ? life : queueName
@@ -494,8 +494,8 @@ export class World {
     const { process } = slot
     if (!process) return
     process.kill()
-    this.unsure ||= slot.asksShared && this.config.backlog === 'sqlite' && !this.over
-    slot.asksShared = false
+    this.unsure ||= slot.requestsShared && this.config.backlog === 'sqlite' && !this.over
+    slot.requestsShared = false
     for (const life of slot.lives) this.history.crash(life)
     slot.process = slot.queue = slot.beside = undefined
     slot.stopping = slot.abandons = false
@@ -534,7 +534,7 @@ export class World {
 
   /** A thread has reached a point: an armed fault for it fires. */
   #point(slot: ProcessSlot, thread: SimulatedThread, point: Point, doing: string): void {
-    if (point === 'answered' && /\b(?:rate|pause|clearOverrides)\b/.test(doing)) slot.asksShared = false
+    if (point === 'answered' && /\b(?:rate|pause|clearOverrides)\b/.test(doing)) slot.requestsShared = false
     if (point === 'committed' && this.#synced && this.machine.chance.once(4)) this.#synced = this.disk.image(this.path)
     // Without a request it commits only to recover the jobs of a dead process, or of a stalled loop of its own.
     const recovers = point === 'committed' && doing === 'watch' && this.config.stallMs === stallMost

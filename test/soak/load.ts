@@ -84,7 +84,7 @@ function* byRows({ n }: Payload, task: Task): Generator<unknown, number, unknown
 }
 
 /** What is asked in a round, and has to be answered in time; how, is no matter. */
-class Asked {
+class Requested {
   readonly #open = new Map<Promise<unknown>, string>()
   of(what: string, promise: Promise<unknown>): Promise<void> {
     const over = (): void => void this.#open.delete(promise)
@@ -120,11 +120,11 @@ export class Load implements Subject {
     this.path = kind === 'sqlite' ? join(folder, 'soak.db') : undefined
     this.#backlog = this.#open(this.path)
     const { signal } = new AbortController()
-    this.#plain = this.#heard(new DispatchQueue(plainly, { ...options, name: 'plain', backlog: this.#backlog, signal }))
-    this.#rows = this.#heard(
+    this.#plain = this.#seen(new DispatchQueue(plainly, { ...options, name: 'plain', backlog: this.#backlog, signal }))
+    this.#rows = this.#seen(
       new DispatchQueue<Payload, unknown>(byRows, { ...options, name: 'rows', backlog: this.#backlog, slice: 1 }),
     )
-    this.#viewer = this.#heard(
+    this.#viewer = this.#seen(
       new DispatchQueue<Payload, unknown>(null, { name: 'plain', keep, backlog: this.#backlog }),
     )
   }
@@ -142,7 +142,7 @@ export class Load implements Subject {
     return path === undefined ? new MemoryBacklog() : new SqliteBacklog(path, { durability: 'process' })
   }
   /** Failures are what is wanted here; errors are not. */
-  #heard<Q extends Queue>(queue: Q): Q {
+  #seen<Q extends Queue>(queue: Q): Q {
     queue.on('failed', () => {})
     queue.on('error', error => this.wrong.push(error))
     return queue
@@ -168,68 +168,68 @@ export class Load implements Subject {
   /** One round: some hundred jobs, and all that can be done to them and to their queues. */
   async round(): Promise<void> {
     const [plain, rows, viewer] = [this.#plain, this.#rows, this.#viewer]
-    const asked = new Asked()
-    const heard = (): void => {}
-    for (const event of ['pending', 'underway', 'finished', 'settled', 'progress'] as const) plain.on(event, heard)
+    const requested = new Requested()
+    const seen = (): void => {}
+    for (const event of ['pending', 'underway', 'finished', 'settled', 'progress'] as const) plain.on(event, seen)
     plain.once('idle', () => {})
     const events = plain.events('settled')
-    asked.of('an event', events.next())
+    requested.of('an event', events.next())
     const late = new AbortController()
     const cut = rows.events('checkpoint', { signal: late.signal })
-    asked.of('an event that was cut', cut.next())
+    requested.of('an event that was cut', cut.next())
 
     const jobs: Job<Payload, unknown>[] = []
     jobs.push(...(await plain.putMany(Array.from({ length: 100 }, () => this.#payload()))))
     for (let i = 0; i < 40; i++) {
-      asked.of(
+      requested.of(
         'a put',
         plain.put(this.#payload(), this.#putOptions()).then(job => jobs.push(job)),
       )
     }
     for (let i = 0; i < 30; i++) {
-      asked.of('a run', plain.run(this.#payload()))
-      asked.of('a run by rows', rows.run(this.#payload()))
+      requested.of('a run', plain.run(this.#payload()))
+      requested.of('a run by rows', rows.run(this.#payload()))
     }
     const resultOf = (job: Job<Payload, unknown>): Promise<unknown> => job.result
-    asked.of('a result elsewhere', viewer.put(this.#payload()).then(resultOf))
-    asked.of('a put that is aborted', plain.put(this.#payload(), { signal: AbortSignal.abort() }).then(resultOf))
+    requested.of('a result elsewhere', viewer.put(this.#payload()).then(resultOf))
+    requested.of('a put that is aborted', plain.put(this.#payload(), { signal: AbortSignal.abort() }).then(resultOf))
     const twice = { id: `twice-${this.#serial}` }
     const same = this.#payload()
-    for (const payload of [same, same, { ...same, n: -1 }]) asked.of('a put twice', plain.put(payload, twice))
-    await this.#change(jobs, asked)
+    for (const payload of [same, same, { ...same, n: -1 }]) requested.of('a put twice', plain.put(payload, twice))
+    await this.#change(jobs, requested)
 
     late.abort()
-    for (const event of ['pending', 'underway', 'finished', 'settled', 'progress'] as const) plain.off(event, heard)
-    await asked.all()
+    for (const event of ['pending', 'underway', 'finished', 'settled', 'progress'] as const) plain.off(event, seen)
+    await requested.all()
     await events.return()
     await this.#guests()
     await this.#drained()
   }
-  async #change(jobs: readonly Job<Payload, unknown>[], asked: Asked): Promise<void> {
+  async #change(jobs: readonly Job<Payload, unknown>[], requested: Requested): Promise<void> {
     const [plain, viewer] = [this.#plain, this.#viewer]
     const any = (): Job<Payload, unknown> => jobs[this.#below(jobs.length)] as Job<Payload, unknown>
     for (let i = 0; i < 12; i++) {
       const job = any()
-      asked.of('a result', job.result)
-      asked.of('a cancel', job.cancel('no more'))
-      asked.of('a cancel elsewhere', viewer.cancel(any().id))
-      asked.of('a retry', plain.retry(any().id))
-      asked.of('a remove', plain.remove(any().id))
-      asked.of('a reprioritize', plain.reprioritize(any(), this.#below(3)))
-      asked.of('an explain', plain.explain(any()))
+      requested.of('a result', job.result)
+      requested.of('a cancel', job.cancel('no more'))
+      requested.of('a cancel elsewhere', viewer.cancel(any().id))
+      requested.of('a retry', plain.retry(any().id))
+      requested.of('a remove', plain.remove(any().id))
+      requested.of('a reprioritize', plain.reprioritize(any(), this.#below(3)))
+      requested.of('an explain', plain.explain(any()))
     }
     plain.width = this.#below(20)
     plain.rate = { limit: 50 + this.#below(2_000), per: 1 + this.#below(200) }
-    const paused = asked.of('a pause', plain.pause())
-    if (this.#below(4) === 0) asked.of('a clear', plain.clear())
-    asked.of('a pause of tasks', this.#rows.pause({ tasks: true }))
-    asked.of('a list', viewer.jobs({ state: 'pending', limit: 20 }))
+    const paused = requested.of('a pause', plain.pause())
+    if (this.#below(4) === 0) requested.of('a clear', plain.clear())
+    requested.of('a pause of tasks', this.#rows.pause({ tasks: true }))
+    requested.of('a list', viewer.jobs({ state: 'pending', limit: 20 }))
     await passed(this.#below(4))
     plain.resume(1 + this.#below(20))
     this.#rows.resume()
     await paused
     const shared = viewer.pause({ shared: true }).then(() => viewer.resume({ shared: true }))
-    asked.of('a shared pause', shared)
+    requested.of('a shared pause', shared)
   }
   /** Queue objects, backlogs and threads that come and go, some with work left. */
   async #guests(): Promise<void> {
@@ -244,7 +244,7 @@ export class Load implements Subject {
     await alone.stop({ grace: 1 })
   }
   #guest(backlog: Backlog): Queue {
-    return this.#heard(new DispatchQueue(plainly, { ...options, name: 'guest', backlog }))
+    return this.#seen(new DispatchQueue(plainly, { ...options, name: 'guest', backlog }))
   }
   async #drained(): Promise<void> {
     this.#plain.rate = usual.rate

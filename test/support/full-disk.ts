@@ -63,7 +63,7 @@ queue.resume()
 await queue.idle()
 const { finished, failed } = queue.counts
 await queue.stop()
-const told = {
+const reported = {
   accepted: accepted.length,
   refused: [...refused],
   errors: [...errors],
@@ -71,4 +71,4 @@ const told = {
   failed,
   ran: ran.length,
 }
-process.stdout.write(`${JSON.stringify({ ...told, wrong: [...whenFull, ...whenKilled, ...checkFile(path)] })}\n`)
+process.stdout.write(`${JSON.stringify({ ...reported, wrong: [...whenFull, ...whenKilled, ...checkFile(path)] })}\n`)

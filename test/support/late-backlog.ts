@@ -53,7 +53,8 @@ export class LateBacklog implements Backlog {
       get: (target, name) => {
         if (name === 'exchange') return exchange
         if (name === 'put')
-          return (...asked: Parameters<BacklogSession['put']>) => this.putsAfter.then(() => target.put(...asked))
+          return (...requested: Parameters<BacklogSession['put']>) =>
+            this.putsAfter.then(() => target.put(...requested))
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value
       },

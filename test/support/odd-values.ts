@@ -46,9 +46,9 @@ function endless(): object {
 }
 /** Answers the first questions well and the later ones not. */
 function sly(good: number): object {
-  let asked = 0
+  let requested = 0
   const lie = (): unknown => {
-    if (asked++ < good) return 'good'
+    if (requested++ < good) return 'good'
     throw new Error('asked once too often')
   }
   return Object.defineProperty({}, 'field', { enumerable: true, get: lie })

@@ -46,8 +46,8 @@ export async function runPoison({ jobs, poisons, width, together, crashLimit = 3
       const worker = c.start({ who, body: 'poison', width, crashLimit, keep, history: c.history })
       const works = async (): Promise<string> => {
         await worker.reported('ready')
-        await worker.ask('idle')
-        await worker.ask('stop')
+        await worker.send('idle')
+        await worker.send('stop')
         await worker.release()
         return 'idle'
       }

@@ -123,17 +123,17 @@ export async function simulatePoison(of: PoisonScenario): Promise<PoisonResult> 
     over = true
     const took = machine.now - startedAt
     const found: Job<number, void>[] = []
-    let asked = 0
+    let requested = 0
     for (const looker of lookers) {
       for (const state of ['finished', 'failed'] as const) {
-        asked++
+        requested++
         void looker.jobs({ state, limit: 10_000 }).then(some => {
           found.push(...some)
-          asked--
+          requested--
         })
       }
     }
-    await machine.run(10_000, () => asked === 0)
+    await machine.run(10_000, () => requested === 0)
     const condemned = new Map<string, number>()
     for (const { id, state, crashes } of found) if (state === 'failed') condemned.set(id, crashes)
     const finished = found.filter(({ state }) => state === 'finished').map(({ id }) => id)

@@ -59,20 +59,20 @@ export class Process extends StoreRequests {
     const { boot = 'boot', file } = options
     this.store = Store.open(this.db, { worker: this.token, boot, ...(file !== undefined && { file }) })
   }
-  ask(request: Request): unknown {
+  send(request: Request): unknown {
     const [answer] = this.store.transact([request])
     return replyOf(answer)
   }
   attach(parts: Partial<AttachRequest> = {}): AttachReply {
-    const attached = this.ask(this.attachRequest(parts)) as AttachReply
+    const attached = this.send(this.attachRequest(parts)) as AttachReply
     this.queue = attached.queue
     return attached
   }
   put(jobs: readonly (string | Put)[], { size }: { readonly size?: number } = {}): PutReply {
-    return this.ask(this.putRequest(jobs, size)) as PutReply
+    return this.send(this.putRequest(jobs, size)) as PutReply
   }
   exchange(parts: ExchangeParts = {}): ExchangeReply {
-    return this.ask(this.exchangeRequest(parts)) as ExchangeReply
+    return this.send(this.exchangeRequest(parts)) as ExchangeReply
   }
   claim(room = 100): Ending[] {
     return endingsOf(this.exchange({ room }))
@@ -91,7 +91,7 @@ export class Process extends StoreRequests {
     return payloadsOf(this.exchange({ room }))
   }
   command(command: CommandRequest['command']): CommandReply {
-    return this.ask(this.commandRequest(command)) as CommandReply
+    return this.send(this.commandRequest(command)) as CommandReply
   }
   find(target: number | string): JobRow | undefined {
     return this.store.query(this.findRequest(target)) as JobRow | undefined

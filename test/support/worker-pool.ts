@@ -24,7 +24,7 @@ export interface WorkerProcess {
   /** Resolves once it has sent that many reports of this kind. */
   reported(what: string, times?: number): Promise<void>
   /** Calls a method of its queue. */
-  ask(call: string, ...args: readonly unknown[]): Promise<unknown>
+  send(call: string, ...args: readonly unknown[]): Promise<unknown>
   /** Lets it end once nothing of rdq keeps it alive. Resolves with its exit code, or the signal that ended it. */
   release(): Promise<number | string>
   /** Suspends it with SIGSTOP at a moment at which it has no lock on the file. */
@@ -106,7 +106,7 @@ export async function filledFile(payloads: readonly number[]): Promise<WorkerPoo
 /** Stops the queues and cancels their running jobs, and waits for the processes to end. */
 export async function stopAll(...workers: readonly WorkerProcess[]): Promise<void> {
   for (const worker of workers) {
-    await worker.ask('stop', { cancelUnderway: true })
+    await worker.send('stop', { cancelUnderway: true })
     await worker.release()
   }
 }
@@ -115,9 +115,9 @@ export async function stopAll(...workers: readonly WorkerProcess[]): Promise<voi
  * Repeats the request until the reply is good, because the other process must read the file first. After 40 s it resolves
  * with the reply that is not.
  */
-export async function eventually<T>(ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
+export async function eventually<T>(send: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
   for (let tries = 0; ; tries++) {
-    const value = await ask()
+    const value = await send()
     if (good(value) || tries >= 2_000) return value
     await passed(20)
   }
@@ -138,7 +138,7 @@ function startProcess(orders: Orders): WorkerProcess {
   const reports = new Map<string, number>()
   const checks = new Set<() => void>()
   const answers = new Map<number, (answer: Answer) => void>()
-  let asked = 0
+  let requested = 0
   let gone: string | undefined
   const checkAll = (): void => {
     for (const each of [...checks]) each()
@@ -184,14 +184,14 @@ function startProcess(orders: Orders): WorkerProcess {
         checks.add(check)
         check()
       }),
-    ask: (call, ...args) =>
+    send: (call, ...args) =>
       new Promise((resolve, reject) => {
         if (gone !== undefined) return reject(new Error(gone))
-        answers.set(++asked, ([, of, value]) => {
+        answers.set(++requested, ([, of, value]) => {
           if (of === 'ok') resolve(value)
           else reject(Object.assign(new Error((value as Error).message), value))
         })
-        child.send([asked, call, args])
+        child.send([requested, call, args])
       }),
     release: () => {
       child.send([0, 'release', []])

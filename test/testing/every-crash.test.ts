@@ -116,15 +116,15 @@ test('every crash: a job that is put and settled within the file takes effect ex
   t.is(counted.length, points.length + 1)
 })
 test('every crash: the verdict of afterCrash decides the fate of the job', async t => {
-  const asked: string[] = []
+  const requested: string[] = []
   const afterCrash = async (job: { id: string }): Promise<'finished'> => {
-    asked.push(job.id)
+    requested.push(job.id)
     return 'finished'
   }
 
   const { failures } = await everyCrash(sending(plainly, { afterCrash }), { outside, judge })
 
-  t.true(asked.includes('order 1') && asked.includes('order 2'))
+  t.true(requested.includes('order 1') && requested.includes('order 2'))
   // Claimed and not called yet: it was sent by nobody, and afterCrash says that it was.
   t.true(failures.every(({ error }) => (error as Error).message !== 'sent one,one,two'))
 })
@@ -161,11 +161,11 @@ test('every crash: a process that died does nothing more', async t => {
   const { failures } = await everyCrash(
     async ({ backlog, clock, start }) => {
       const queue = new DispatchQueue<number, void>(() => {}, { name: 'q', backlog, clock })
-      const tell = (): void => {
+      const report = (): void => {
         lines.push(`process ${start}`)
-        clock.at(clock.now() + 10, tell)
+        clock.at(clock.now() + 10, report)
       }
-      tell()
+      report()
       for (let i = 0; i < 3; i++) await queue.put(i)
       await queue.idle()
       await queue.stop()

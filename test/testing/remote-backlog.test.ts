@@ -12,9 +12,9 @@ test('remote: a job is pending before it is underway and finished, however late 
     const clock = new VirtualClock()
     const backlog = new RemoteBacklog(new MemoryBacklog(), { seed })
     const queue = new DispatchQueue<number, void>(() => {}, { clock, width: 3, backlog })
-    const heard = new Map<number, string>()
+    const observed = new Map<number, string>()
     for (const event of ['pending', 'underway', 'finished'] as const) {
-      queue.on(event, ({ payload }) => heard.set(payload, `${heard.get(payload) ?? ''}${event} `))
+      queue.on(event, ({ payload }) => observed.set(payload, `${observed.get(payload) ?? ''}${event} `))
     }
 
     const puts = [1, 2, 3].map(n => queue.put(n))
@@ -24,7 +24,7 @@ test('remote: a job is pending before it is underway and finished, however late 
     await drain(queue as unknown as DispatchQueue, clock)
 
     t.deepEqual(
-      [...heard.values()],
+      [...observed.values()],
       [1, 2, 3, 4, 5, 6].map(() => 'pending underway finished '),
       `seed ${seed}`,
     )
@@ -60,14 +60,14 @@ test('remote: the same seed makes the same delays and faults', async t => {
     const clock = new VirtualClock()
     const backlog = new RemoteBacklog(new MemoryBacklog(), { seed, losesOneIn: 4, refusesOneIn: 5 })
     const queue = new DispatchQueue<number, void>(() => {}, { clock, width: 3, backlog })
-    const heard: string[] = []
-    queue.on('error', () => heard.push('error'))
+    const observed: string[] = []
+    queue.on('error', () => observed.push('error'))
     for (const event of ['pending', 'underway', 'finished'] as const) {
-      queue.on(event, ({ payload }) => heard.push(`${event} ${payload}`))
+      queue.on(event, ({ payload }) => observed.push(`${event} ${payload}`))
     }
     for (let n = 0; n < 20; n++) void queue.put(n)
     await drain(queue as unknown as DispatchQueue, clock)
-    return [...heard, JSON.stringify(backlog.facts)]
+    return [...observed, JSON.stringify(backlog.facts)]
   }
 
   t.deepEqual(await run(7), await run(7))
@@ -184,24 +184,24 @@ test('remote: for any requests and any faults of the connection, the invariants 
       queue.on('error', () => {})
       queue.on('failed', () => {})
       const jobs: Job<number, number>[] = []
-      const asked: Promise<unknown>[] = []
+      const requested: Promise<unknown>[] = []
       let n = 0
       const put = (options: object = {}): void => {
-        asked.push(queue.put(n++, options).then(job => void jobs.push(job)))
+        requested.push(queue.put(n++, options).then(job => void jobs.push(job)))
       }
       for (const { do: what, which, ms } of commands) {
         const job = jobs[which % Math.max(jobs.length, 1)]
         if (what === 'put') put()
         else if (what === 'delayed') put({ delay: ms })
         else if (what === 'id') put({ id: `id ${n}` })
-        else if (what === 'putMany') asked.push(queue.putMany([n++, n++]).then(many => void jobs.push(...many)))
-        else if (what === 'run') asked.push(queue.run(n++).catch(() => {}))
+        else if (what === 'putMany') requested.push(queue.putMany([n++, n++]).then(many => void jobs.push(...many)))
+        else if (what === 'run') requested.push(queue.run(n++).catch(() => {}))
         else if (what === 'wider') queue.width = 3
         else if (what === 'narrower') queue.width = 1
         else if (what === 'pause') void queue.pause()
         else if (what === 'resume') queue.resume()
         else if (what === 'rate') queue.rate = which % 2 === 0 ? undefined : { limit: 2, per: 50 }
-        else if (what === 'clear') asked.push(queue.clear())
+        else if (what === 'clear') requested.push(queue.clear())
         else if (what === 'advance') await clock.advance(ms)
         else if (what === 'exchange') await new Promise<void>(resolve => clock.soon(resolve))
         else if (job) {
@@ -213,14 +213,14 @@ test('remote: for any requests and any faults of the connection, the invariants 
             reschedule: () => queue.reschedule(job, ms),
             reprioritize: () => queue.reprioritize(job, which % 3),
           }
-          asked.push(changes[what as keyof typeof changes]().catch(() => {}))
+          requested.push(changes[what as keyof typeof changes]().catch(() => {}))
         }
       }
       queue.resume()
       queue.width = 2
       queue.rate = undefined
       await drain(queue as unknown as DispatchQueue, clock)
-      await Promise.all(asked)
+      await Promise.all(requested)
       await queue.stop()
 
       // What was claimed before a more important job was put starts before it: the way there and back takes its time.

@@ -13,11 +13,11 @@ export class GlobalWidth {
     // A repeated declaration leaves in force what was set since.
     if (entry.kind === 'opened' && entry.globalWidth !== undefined && entry.globalWidth !== this.#declared) {
       this.#declared = entry.globalWidth
-      this.#requested.ask(entry, entry.globalWidth, undefined)
+      this.#requested.note(entry, entry.globalWidth, undefined)
     }
-    if (entry.kind === 'globalWidth') this.#requested.ask(entry, entry.width, Number.NaN)
+    if (entry.kind === 'globalWidth') this.#requested.note(entry, entry.width, Number.NaN)
     if (entry.kind === 'clearOverrides' && (entry.only ?? 'globalWidth') === 'globalWidth') {
-      this.#requested.ask(entry, this.#declared, entry.call)
+      this.#requested.note(entry, this.#declared, entry.call)
     }
     this.#requested.take(entry)
     // Setting it has no reply. Another process that reads it shows that it is stored.

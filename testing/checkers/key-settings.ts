@@ -26,8 +26,8 @@ class KeyRequests {
     return [this.width, this.rate, this.weight, this.paused]
   }
   clear(by: Entry, call: number): void {
-    for (const each of [this.width, this.rate, this.weight]) each.ask(by, undefined, call)
-    this.paused.ask(by, false, call)
+    for (const each of [this.width, this.rate, this.weight]) each.note(by, undefined, call)
+    this.paused.note(by, false, call)
   }
 }
 
@@ -38,14 +38,14 @@ export class KeySettings {
   readonly #clears: Entry<'clearOverrides'>[] = []
 
   take(entry: Entry): void {
-    if (entry.kind === 'opened' && entry.keys) this.policy.ask(entry, entry.keys, undefined)
+    if (entry.kind === 'opened' && entry.keys) this.policy.note(entry, entry.keys, undefined)
     if (entry.kind === 'key') {
       const { width, rate, weight, paused, call } = entry
       const key = this.#of(entry.key)
-      if (width !== undefined) key.width.ask(entry, width ?? undefined, call)
-      if (rate !== undefined) key.rate.ask(entry, rate ?? undefined, call)
-      if (weight !== undefined) key.weight.ask(entry, weight ?? undefined, call)
-      if (paused !== undefined) key.paused.ask(entry, paused, call)
+      if (width !== undefined) key.width.note(entry, width ?? undefined, call)
+      if (rate !== undefined) key.rate.note(entry, rate ?? undefined, call)
+      if (weight !== undefined) key.weight.note(entry, weight ?? undefined, call)
+      if (paused !== undefined) key.paused.note(entry, paused, call)
     }
     if (entry.kind === 'clearOverrides' && (entry.only ?? 'keys') === 'keys') {
       this.#clears.push(entry)

@@ -44,7 +44,7 @@ export class Requested<T> {
     return this.#requests.map(({ value }) => value)
   }
   /** @param call Undefined for a declaration, which has no reply of its own. */
-  ask({ seq, process }: Entry, value: T, call: number | undefined): void {
+  note({ seq, process }: Entry, value: T, call: number | undefined): void {
     const request = { value, seq, process, call, done: undefined, refused: false, deadSeq: Infinity }
     this.#requests.push(request)
     this.#open.push(request)

@@ -213,7 +213,7 @@ export const notEarly: Checker = (history, sure) => {
       if (launch && release && !cut && !anew && moves.length === 0) {
         if (retry?.delayMs !== undefined) tooEarly(release, retry.delayMs, 'the wait before its next attempt')
         else if (release.code === 'RETRY_LATER' && release.afterMs !== undefined && back?.event === 'delayed') {
-          tooEarly(release, release.afterMs, 'for which it asked')
+          tooEarly(release, release.afterMs, 'as RetryLater requires')
         }
       }
     }

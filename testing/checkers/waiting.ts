@@ -272,7 +272,7 @@ export class Waiting {
   }
   #refused(call: number): void {
     for (const [id, calls] of this.calls) {
-      const left = calls.filter(ask => ask.call !== call)
+      const left = calls.filter(note => note.call !== call)
       if (left.length === calls.length) continue
       this.calls.set(id, left)
       const job = this.jobs.get(id)

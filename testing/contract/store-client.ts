@@ -101,28 +101,28 @@ export class StoreClient extends StoreRequests {
   async transact(...requests: readonly Request[]): Promise<readonly RequestResult[]> {
     return await this.store.transact(requests)
   }
-  async ask(request: Request): Promise<unknown> {
+  async send(request: Request): Promise<unknown> {
     const [answer] = await this.transact(request)
     return replyOf(answer)
   }
   async attach(parts: Partial<AttachRequest> = {}): Promise<AttachReply> {
-    const attached = (await this.ask(this.attachRequest(parts))) as AttachReply
+    const attached = (await this.send(this.attachRequest(parts))) as AttachReply
     this.queue = attached.queue
     return attached
   }
   /** The queue object is gone. */
   async detach(parts: Partial<DetachRequest> = {}): Promise<void> {
-    await this.ask(this.detachRequest(parts))
+    await this.send(this.detachRequest(parts))
   }
   /** The reply to that put, if it was committed. */
   async replay({ number }: PutRequest): Promise<PutReplay | undefined> {
     return (await this.store.query({ kind: 'replay', queue: this.queue, number })) as PutReplay | undefined
   }
   async put(jobs: readonly (string | Put)[], { size }: { readonly size?: number } = {}): Promise<PutReply> {
-    return (await this.ask(this.putRequest(jobs, size))) as PutReply
+    return (await this.send(this.putRequest(jobs, size))) as PutReply
   }
   async exchange(parts: ExchangeParts = {}): Promise<ExchangeReply> {
-    return (await this.ask(this.exchangeRequest(parts))) as ExchangeReply
+    return (await this.send(this.exchangeRequest(parts))) as ExchangeReply
   }
   async claim(room = 100): Promise<Ending[]> {
     return endingsOf(await this.exchange({ room }))
@@ -141,7 +141,7 @@ export class StoreClient extends StoreRequests {
     return payloadsOf(await this.exchange({ room }))
   }
   async command(command: CommandRequest['command']): Promise<CommandReply> {
-    return (await this.ask(this.commandRequest(command))) as CommandReply
+    return (await this.send(this.commandRequest(command))) as CommandReply
   }
   async find(target: number | string): Promise<JobRow | undefined> {
     return (await this.store.query(this.findRequest(target))) as JobRow | undefined

@@ -30,11 +30,11 @@ test('results: run() and job.result settle alike, with the very error that was t
   const ran = new Promise(resolve => {
     job.answer = resolve
   })
-  const asked = results.of(job)
+  const requested = results.of(job)
   results.settle(job)
 
   t.is(await t.throwsAsync(ran), thrown)
-  t.is(await t.throwsAsync(asked), thrown)
+  t.is(await t.throwsAsync(requested), thrown)
 })
 
 test('results: a result that was not kept rejects with an error that says so', async t => {

@@ -190,8 +190,8 @@ test('wart 4: a promise that fails after its task was stopped notifies no watche
     })
     gate.catch(() => {})
     const task = cooperator.cooperate<unknown>(what === 'a yield' ? [gate] : { next: () => gate })
-    const heard: unknown[] = []
-    for (let i = 0; i < 2; i++) void task.whenDone().catch(error => heard.push(error.constructor))
+    const seen: unknown[] = []
+    for (let i = 0; i < 2; i++) void task.whenDone().catch(error => seen.push(error.constructor))
     await crank()
 
     if (when === 'before') fail(new Error('late'))
@@ -200,7 +200,7 @@ test('wart 4: a promise that fails after its task was stopped notifies no watche
     await crank()
     await crank()
 
-    t.deepEqual(heard, [TaskStopped, TaskStopped], `${when} ${what}`)
+    t.deepEqual(seen, [TaskStopped, TaskStopped], `${when} ${what}`)
     t.throws(() => task.pause(), { instanceOf: TaskStopped })
   }
 })

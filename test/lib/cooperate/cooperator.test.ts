@@ -18,11 +18,11 @@ import { VirtualClock } from '../../../testing/index.ts'
 const cranked = (options: CooperatorOptions = {}) => {
   const clock = new VirtualClock()
   const waiting = new Set<() => void>()
-  let asked = 0
+  let requested = 0
   const cooperator = new Cooperator({
     clock,
     schedule: tick => {
-      asked++
+      requested++
       waiting.add(tick)
       return () => void waiting.delete(tick)
     },
@@ -32,7 +32,7 @@ const cranked = (options: CooperatorOptions = {}) => {
     clock,
     cooperator,
     scheduled: (): number => waiting.size,
-    asked: (): number => asked,
+    requested: (): number => requested,
     /** One tick, and all that promises bring about. */
     turn: async (): Promise<void> => {
       const ticks = [...waiting]
@@ -171,11 +171,11 @@ test('a clock that stands still does not hold the event loop for good', async t 
 })
 
 test('any number of tasks request one tick, and removing the last one cancels it', t => {
-  const { cooperator, scheduled, asked } = cranked()
+  const { cooperator, scheduled, requested } = cranked()
   const log: string[] = []
   const a = cooperator.cooperate(endless(log, 'A'))
   const b = cooperator.cooperate(endless(log, 'B'))
-  t.deepEqual([scheduled(), asked()], [1, 1])
+  t.deepEqual([scheduled(), requested()], [1, 1])
   a.stop()
   t.is(scheduled(), 1)
   b.pause()

@@ -50,8 +50,8 @@ test('dispatch: every job runs, never more than width at once, however puts, end
 test('dispatch: a refused exchange is sent again, so that no ending, launch or checkpoint is lost', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
-  let asked = 0
-  backlog.refuses = () => ++asked % 3 === 0
+  let requested = 0
+  backlog.refuses = () => ++requested % 3 === 0
   const errors: unknown[] = []
   const restored: unknown[] = []
   const queue = new DispatchQueue<number, string>(
@@ -112,9 +112,9 @@ test('dispatch: `idle` is emitted after the last ending, also when several excha
   const backlog = new LateBacklog()
   const handler = scripted<number, void>()
   const queue = new DispatchQueue<number, void>(handler, { clock, width: 2, backlog })
-  const heard: string[] = []
-  queue.on('finished', job => heard.push(`finished ${job.payload}`))
-  queue.on('idle', () => heard.push('idle'))
+  const seen: string[] = []
+  queue.on('finished', job => seen.push(`finished ${job.payload}`))
+  queue.on('idle', () => seen.push('idle'))
   await queue.putMany([1, 2])
   await clock.settle()
   const answer = new Deferred<void>()
@@ -128,7 +128,7 @@ test('dispatch: `idle` is emitted after the last ending, also when several excha
   await drain(queue as DispatchQueue, clock)
 
   t.true(backlog.together > 1)
-  t.deepEqual(heard, ['finished 1', 'finished 2', 'idle'])
+  t.deepEqual(seen, ['finished 1', 'finished 2', 'idle'])
 })
 
 test('dispatch: `idle` is emitted after the last ending, also when the backlog has counted it before its reply comes', async t => {
@@ -140,9 +140,9 @@ test('dispatch: `idle` is emitted after the last ending, also when the backlog h
   await clock.settle()
   handler.underway[0]?.finish()
   await clock.settle()
-  const heard: string[] = []
-  queue.on('finished', job => heard.push(`finished ${job.payload}`))
-  queue.on('idle', () => heard.push('idle'))
+  const seen: string[] = []
+  queue.on('finished', job => seen.push(`finished ${job.payload}`))
+  queue.on('idle', () => seen.push('idle'))
   const answer = new Deferred<void>()
   backlog.executesAtOnce = true
   backlog.answersAfter = () => answer.promise
@@ -152,13 +152,13 @@ test('dispatch: `idle` is emitted after the last ending, also when the backlog h
   // Nothing waits any more, by the counts; and the put of a job that is there already is a reason to look.
   t.is(queue.counts.underway, 0)
   t.true((await queue.put('a', { id: 'a' })).existed)
-  void queue.idle().then(() => heard.push('idle()'))
+  void queue.idle().then(() => seen.push('idle()'))
   await clock.settle()
-  t.deepEqual(heard, [])
+  t.deepEqual(seen, [])
   answer.resolve()
   await drain(queue as DispatchQueue, clock)
 
-  t.deepEqual(heard, ['finished b', 'idle', 'idle()'])
+  t.deepEqual(seen, ['finished b', 'idle', 'idle()'])
 })
 
 test('dispatch: stop ends though the backlog refuses for good, and says so', async t => {
@@ -207,13 +207,13 @@ test('dispatch: if a job is put anew before its ending is announced, an earlier 
 test('dispatch: a promise that resolves when its report is stored does not resolve with the reply to an earlier exchange', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
-  const told: string[] = []
+  const reported: string[] = []
   const queue = new DispatchQueue<number, void>(
     async (_, task) => {
       queue.width = 3
       for (let i = 0; i < 9; i++) await undefined
       await task.checkpoint('half')
-      told.push(`${backlog.checkpoints}`)
+      reported.push(`${backlog.checkpoints}`)
     },
     { clock, backlog },
   )
@@ -221,37 +221,37 @@ test('dispatch: a promise that resolves when its report is stored does not resol
   await queue.put(1)
   await drain(queue as DispatchQueue, clock)
 
-  t.deepEqual(told, ['half'])
+  t.deepEqual(reported, ['half'])
 })
 
 test('dispatch: a put resolves when the backlog has taken it in, and rejects when that refuses it', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   const queue = new DispatchQueue<number, number>(n => n, { clock, backlog, paused: true })
-  const told: string[] = []
-  const tell = (put: Promise<unknown>): void =>
+  const reported: string[] = []
+  const report = (put: Promise<unknown>): void =>
     void put.then(
-      () => told.push('accepted'),
-      () => told.push('refused'),
+      () => reported.push('accepted'),
+      () => reported.push('refused'),
     )
   let open: () => void = () => {}
   backlog.putsAfter = new Promise(resolve => {
     open = resolve
   })
-  tell(queue.put(1))
-  tell(queue.put(2, { id: 'given' }))
-  tell(queue.putMany([3, 4]))
+  report(queue.put(1))
+  report(queue.put(2, { id: 'given' }))
+  report(queue.putMany([3, 4]))
   await clock.settle()
-  t.deepEqual(told, [])
+  t.deepEqual(reported, [])
 
   open()
   await clock.settle()
-  t.deepEqual(told, ['accepted', 'accepted', 'accepted'])
+  t.deepEqual(reported, ['accepted', 'accepted', 'accepted'])
 
   backlog.putsAfter = Promise.reject(new Error('no'))
-  tell(queue.put(5))
+  report(queue.put(5))
   await clock.settle()
-  t.deepEqual(told.slice(3), ['refused'])
+  t.deepEqual(reported.slice(3), ['refused'])
 })
 
 test('dispatch: a job that comes while all room is requested starts when the replies are back', async t => {
@@ -307,13 +307,13 @@ test('dispatch: many runs without options are pending before they run, on a back
     },
   }
   const queue = new DispatchQueue<number, number>(n => n, { clock, width: 2, backlog })
-  const heard: string[] = []
-  for (const event of ['pending', 'finished'] as const) queue.on(event, () => heard.push(event))
+  const seen: string[] = []
+  for (const event of ['pending', 'finished'] as const) queue.on(event, () => seen.push(event))
 
   const results = await Promise.all(Array.from({ length: 20 }, (_, n) => queue.run(n)))
 
   t.deepEqual(results, [...results.keys()])
-  t.deepEqual(heard, [...Array(20).fill('pending'), ...Array(20).fill('finished')])
+  t.deepEqual(seen, [...Array(20).fill('pending'), ...Array(20).fill('finished')])
 })
 
 test('dispatch: a refused exchange is sent again, also where one that was sent after it has been answered since', async t => {
@@ -321,9 +321,9 @@ test('dispatch: a refused exchange is sent again, also where one that was sent a
   const backlog = new LateBacklog()
   const handler = scripted<number, void>()
   const queue = new DispatchQueue<number, void>(handler, { clock, width: 1, backlog })
-  const heard: string[] = []
-  queue.on('error', () => heard.push('error'))
-  queue.on('finished', () => heard.push('finished'))
+  const seen: string[] = []
+  queue.on('error', () => seen.push('error'))
+  queue.on('finished', () => seen.push('finished'))
   await queue.put(1)
   await clock.settle()
   // A paused queue claims nothing, so no free slot makes it take another pass.
@@ -343,10 +343,10 @@ test('dispatch: a refused exchange is sent again, also where one that was sent a
   await clock.settle()
   second.resolve()
   await clock.settle()
-  t.deepEqual(heard, ['error'])
+  t.deepEqual(seen, ['error'])
   backlog.answersAfter = () => undefined
   await clock.advance(1_000)
 
-  t.deepEqual(heard, ['error', 'finished'])
+  t.deepEqual(seen, ['error', 'finished'])
   t.like(queue.counts, { underway: 0, finished: 1 })
 })

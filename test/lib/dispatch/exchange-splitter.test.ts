@@ -130,7 +130,7 @@ test('apart: if even an empty exchange is refused, no item is at fault, and all 
 })
 
 test('apart: an item that is refused for a reason that passes is sent again, and nothing is lost', async t => {
-  let asked = 0
+  let requested = 0
   const { run, backlog, errors } = parts(
     n => n,
     () => false,
@@ -138,7 +138,7 @@ test('apart: an item that is refused for a reason that passes is sent again, and
   const busy = new Error('busy')
   const forGood = new StoreError('this', { cause })
   const isBad = ({ settled }: Exchange): boolean => settled.some(one => of(2)(one) && one.kind === 'finished')
-  backlog.refuses = exchange => (++asked % 3 === 0 ? busy : isBad(exchange) && forGood)
+  backlog.refuses = exchange => (++requested % 3 === 0 ? busy : isBad(exchange) && forGood)
 
   t.deepEqual(await run(1, 2, 3), ['1', 'STORE', '3'])
   t.true(errors.includes(busy))

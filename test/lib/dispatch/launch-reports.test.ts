@@ -28,62 +28,62 @@ const parts = () => {
     if (launched) launches.watch()
     return run
   }
-  const told = (): Exchange['launchReports'] => {
+  const notified = (): Exchange['launchReports'] => {
     const begun: Exchange['launchReports'] = []
     launches.moveInto(begun)
     return begun
   }
   const ids = (begun: Exchange['launchReports']): string[] => begun.map(({ record }) => record.id)
-  return { clock, launches, begin, told, ids, ready, wakes: () => wakes }
+  return { clock, launches, begin, notified, ids, ready, wakes: () => wakes }
 }
 
 test('launches: a body is reported once, when it has run for a while, together with all others that have', async t => {
-  const { clock, begin, told, ids, wakes } = parts()
+  const { clock, begin, notified, ids, wakes } = parts()
   begin('a')
   begin('b')
   await clock.advance(60)
-  t.deepEqual([ids(told()), wakes()], [[], 0])
+  t.deepEqual([ids(notified()), wakes()], [[], 0])
 
   await clock.advance(50)
 
   t.is(wakes(), 1)
-  t.deepEqual(ids(told()), ['a', 'b'])
+  t.deepEqual(ids(notified()), ['a', 'b'])
   await clock.advance(1_000)
-  t.deepEqual([ids(told()), wakes(), clock.next], [[], 1, undefined])
+  t.deepEqual([ids(notified()), wakes(), clock.next], [[], 1, undefined])
 })
 
 test('launches: short bodies, one after the other, are never reported', async t => {
-  const { clock, begin, told, ids, wakes } = parts()
+  const { clock, begin, notified, ids, wakes } = parts()
   for (let i = 0; i < 100; i++) {
     const run = begin(`${i}`)
     await clock.advance(7)
     run.cancel('over')
   }
 
-  t.deepEqual([ids(told()), wakes()], [[], 0])
+  t.deepEqual([ids(notified()), wakes()], [[], 0])
   await clock.advance(100)
   t.is(clock.next, undefined)
 })
 
 test('launches: a run that has settled before the exchange is sent is not reported', async t => {
-  const { clock, begin, told, ids } = parts()
+  const { clock, begin, notified, ids } = parts()
   const a = begin('a')
   begin('b')
   await clock.advance(110)
   a.cancel('over')
 
-  t.deepEqual(ids(told()), ['b'])
+  t.deepEqual(ids(notified()), ['b'])
 })
 
 test('launches: a run that must be reported first is held back until its report is stored, also if the report was refused once', t => {
-  const { launches, begin, told, ids, ready, wakes } = parts()
+  const { launches, begin, notified, ids, ready, wakes } = parts()
   const a = begin('a', false)
   launches.reportFirst(a)
   t.is(wakes(), 1)
 
-  const begun = told()
+  const begun = notified()
   t.deepEqual([ids(begun), begun[0]?.first, a.report], [['a'], true, reported])
-  t.deepEqual([ids(told()), ready], [[], []])
+  t.deepEqual([ids(notified()), ready], [[], []])
   launches.stored(begun)
   launches.stored(begun)
   t.deepEqual(ready, [a])
@@ -100,10 +100,10 @@ test('launches: a run that is held back loses its grant when grants are revoked'
 })
 
 test('launches: a run that is held back goes back when its report is refused for good', t => {
-  const { launches, begin, told, ready } = parts()
+  const { launches, begin, notified, ready } = parts()
   const a = begin('a', false)
   launches.reportFirst(a)
-  const [one] = told() as [Exchange['launchReports'][number]]
+  const [one] = notified() as [Exchange['launchReports'][number]]
 
   t.true(launches.refused(one))
   t.false(launches.refused(one))

@@ -61,12 +61,12 @@ test('cost: the error of a function is the cause of the refusal, and a wrong ret
 
 test.serial('cost: an async function that rejects leaves no unhandled rejection', async t => {
   const unhandled: unknown[] = []
-  const hear = (error: unknown): void => void unhandled.push(error)
-  process.on('unhandledRejection', hear)
+  const listen = (error: unknown): void => void unhandled.push(error)
+  process.on('unhandledRejection', listen)
 
   t.throws(() => parseDefaultCost(() => Promise.reject(new Error('late')), [])('a'), { instanceOf: OptionError })
   for (let i = 0; i < 3; i++) await new Promise(resolve => setImmediate(resolve))
-  process.off('unhandledRejection', hear)
+  process.off('unhandledRejection', listen)
 
   t.deepEqual(unhandled, [])
 })

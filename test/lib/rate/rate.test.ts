@@ -1008,14 +1008,14 @@ class World {
   get #longestMs(): number {
     return Math.max(...this.#rules.map(windowMs))
   }
-  #ask<T>(question: (rate: Rate) => T): T {
+  #send<T>(question: (rate: Rate) => T): T {
     const [answer, copied] = this.#rates.map(question)
     if (this.#rates.length > 1 && JSON.stringify(answer) !== JSON.stringify(copied)) {
       throw new Error(`the copy answers ${JSON.stringify(copied)}, not ${JSON.stringify(answer)}`)
     }
     return answer as T
   }
-  #tell(start: Start, command: (rate: Rate, grant: number) => void): void {
+  #report(start: Start, command: (rate: Rate, grant: number) => void): void {
     this.#rates.forEach((rate, index) => {
       command(rate, start.numbers[index] as number)
     })
@@ -1033,12 +1033,12 @@ class World {
     else if (step.do === 'refund') {
       const start = this.#pick(step.which, ({ confirmed }) => !confirmed)
       if (!start) return
-      this.#tell(start, (rate, grant) => rate.refund(grant))
+      this.#report(start, (rate, grant) => rate.refund(grant))
       start.refunded = true
     } else if (step.do === 'correct') {
       const start = this.#pick(step.which, () => true)
       if (!start) return
-      this.#tell(start, (rate, grant) => rate.correct(grant, costOf(step.tenths)))
+      this.#report(start, (rate, grant) => rate.correct(grant, costOf(step.tenths)))
       start.tenths = { ...start.tenths, ...step.tenths }
     } else if (step.do === 'hold') {
       this.#heldUntil = Math.max(this.#heldUntil, this.now + step.ms)
@@ -1057,7 +1057,7 @@ class World {
       return !confirmed && launchAt <= this.now && launchAt + this.#longestMs > this.now
     })
     if (!start) return
-    this.#tell(start, (rate, grant) => rate.confirm(grant, start.launchAt))
+    this.#report(start, (rate, grant) => rate.confirm(grant, start.launchAt))
     start.confirmed = true
     start.countsAt = start.launchAt
   }
@@ -1071,20 +1071,20 @@ class World {
   grant(step: Step & { do: 'grant' }): void {
     const cost = costOf(step.tenths)
     const { now } = this
-    const next = this.#ask(rate => rate.next(cost, now))
-    const blocking = this.#ask(rate => rate.blocking(cost, now))
-    const used = this.#ask(rate => rate.used(now))
+    const next = this.#send(rate => rate.next(cost, now))
+    const blocking = this.#send(rate => rate.blocking(cost, now))
+    const used = this.#send(rate => rate.used(now))
     const probes = this.#probe(cost, next)
     const numbers = this.#rates.map(rate => rate.grant(cost, now, step.graceMs))
-    this.#ask(rate => numbers[this.#rates.indexOf(rate)] === -1)
+    this.#send(rate => numbers[this.#rates.indexOf(rate)] === -1)
     const isGranted = numbers[0] !== -1
     const launchAt = now + step.launchMs
     const countsAt = now + step.graceMs
     const flags = { confirmed: false, refunded: false, forgotten: false }
     const start: Start = { numbers, launchAt, countsAt, tenths: step.tenths, ...flags }
-    const told = `at ${now}, cost ${JSON.stringify(cost)}, rules ${JSON.stringify(this.#rules)}`
+    const reported = `at ${now}, cost ${JSON.stringify(cost)}, rules ${JSON.stringify(this.#rules)}`
     const fail = (problem: string): never => {
-      throw new Error(`${problem} ${told}`)
+      throw new Error(`${problem} ${reported}`)
     }
 
     const remembered = this.#remembered

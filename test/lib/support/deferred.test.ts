@@ -12,15 +12,15 @@ test('deferred: it settles once, by whichever comes first', async t => {
 
 test('deferred: a failure and a rejected promise without a reaction are no unhandled rejections', async t => {
   const unhandled: unknown[] = []
-  const hear = (error: unknown): void => void unhandled.push(error)
-  process.on('unhandledRejection', hear)
+  const listen = (error: unknown): void => void unhandled.push(error)
+  process.on('unhandledRejection', listen)
 
   new Deferred<void>().fail(new Error('failed'))
   const promise = rejected(new Error('rejected'))
   await new Promise(resolve => setImmediate(resolve))
   await new Promise(resolve => setImmediate(resolve))
 
-  process.off('unhandledRejection', hear)
+  process.off('unhandledRejection', listen)
   t.deepEqual(unhandled, [])
   await t.throwsAsync(promise, { message: 'rejected' })
 })

@@ -2,38 +2,38 @@ import test from 'ava'
 import { request, whenReplied } from '../../../lib/support/replies.ts'
 
 test('answers: an answer that is there at once is acted on before the next microtask', t => {
-  const heard: string[] = []
+  const seen: string[] = []
 
-  const answer = whenReplied('a', one => heard.push(one))
+  const answer = whenReplied('a', one => seen.push(one))
   const over = request(
     () => 'b',
-    one => void heard.push(one),
+    one => void seen.push(one),
     () => t.fail(),
   )
 
-  t.deepEqual([heard, answer, over], [['a', 'b'], 1, undefined])
+  t.deepEqual([seen, answer, over], [['a', 'b'], 1, undefined])
 })
 
 test('answers: promises are acted on in the order in which they were resolved', async t => {
-  const heard: string[] = []
+  const seen: string[] = []
   const resolvers: ((value: string) => void)[] = []
   const promised = (): Promise<string> => new Promise(resolve => resolvers.push(resolve))
   const refused = (): void => t.fail()
   const all = [
-    request(promised, one => void heard.push(one), refused),
-    whenReplied(promised(), one => heard.push(one)),
-    request(promised, one => void heard.push(one), refused),
+    request(promised, one => void seen.push(one), refused),
+    whenReplied(promised(), one => seen.push(one)),
+    request(promised, one => void seen.push(one), refused),
   ]
 
   for (const i of [2, 0, 1]) resolvers[i]?.(`${i}`)
   await Promise.all(all)
 
-  t.deepEqual(heard, ['2', '0', '1'])
+  t.deepEqual(seen, ['2', '0', '1'])
 })
 
 test('answers: a refusal is acted on, whether it is thrown or rejected', async t => {
-  const heard: unknown[] = []
-  const refused = (error: unknown): void => void heard.push(error)
+  const seen: unknown[] = []
+  const refused = (error: unknown): void => void seen.push(error)
   const accepted = (): void => t.fail()
 
   const thrown = request(
@@ -46,7 +46,7 @@ test('answers: a refusal is acted on, whether it is thrown or rejected', async t
   const rejected = request(() => Promise.reject('rejected'), accepted, refused)
   await Promise.all([thrown, rejected])
 
-  t.deepEqual(heard, ['thrown', 'rejected'])
+  t.deepEqual(seen, ['thrown', 'rejected'])
 })
 
 test('replies: an error thrown while an accepted reply is handled is no refusal', t => {

@@ -6,20 +6,20 @@ import { Signals } from '../../../lib/support/signals.ts'
 
 /** Signals that write down what an abort was about, in its order. */
 function listening() {
-  const told: (string | number)[] = []
-  return { told, signals: new Signals<string | number>((_, items) => void told.push(...items), false) }
+  const reported: (string | number)[] = []
+  return { reported, signals: new Signals<string | number>((_, items) => void reported.push(...items), false) }
 }
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length
 
 test('signals: each item is notified once when the signal aborts, with one listener for all', t => {
-  const { signals, told } = listening()
+  const { signals, reported } = listening()
   const controller = new AbortController()
   for (let i = 0; i < 20; i++) signals.listen(controller.signal, i)
   t.is(listeners(controller.signal), 1)
 
   controller.abort()
 
-  t.deepEqual(told, [...Array(20).keys()])
+  t.deepEqual(reported, [...Array(20).keys()])
 })
 
 test('signals: any number of queues have one listener on a signal, which goes with the last', t => {
@@ -43,13 +43,13 @@ test('signals: each queue that listens is notified of an abort', t => {
   controller.abort()
 
   t.deepEqual(
-    queues.map(({ told }) => told),
+    queues.map(({ reported }) => reported),
     [[0], [1], [2]],
   )
 })
 
 test('signals: a removed item is not notified, and removing the last one removes the listener', t => {
-  const { signals, told } = listening()
+  const { signals, reported } = listening()
   const controller = new AbortController()
   const first = signals.listen(controller.signal, 'first')
   const second = signals.listen(controller.signal, 'second')
@@ -62,23 +62,23 @@ test('signals: a removed item is not notified, and removing the last one removes
 
   controller.abort()
 
-  t.deepEqual(told, ['third'])
+  t.deepEqual(reported, ['third'])
 })
 
 test('signals: a signal that has aborted notifies at once', t => {
-  const { signals, told } = listening()
+  const { signals, reported } = listening()
   signals.listen(AbortSignal.abort(), 'a')()
 
-  t.deepEqual(told, ['a'])
+  t.deepEqual(reported, ['a'])
 })
 
 test('signals: an item that is removed during the abort is not notified', t => {
   const controller = new AbortController()
-  const told: number[] = []
+  const reported: number[] = []
   let forget: (() => void)[] = []
   const signals = new Signals<number>((_, items) => {
     for (const item of items) {
-      told.push(item)
+      reported.push(item)
       forget[item + 1]?.()
     }
   }, false)
@@ -86,7 +86,7 @@ test('signals: an item that is removed during the abort is not notified', t => {
 
   controller.abort()
 
-  t.deepEqual(told, [0, 2])
+  t.deepEqual(reported, [0, 2])
 })
 
 test('signals: a queue that was dropped and collected leaves no listener on a signal that lives on', async t => {

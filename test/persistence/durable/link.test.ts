@@ -99,7 +99,7 @@ function setup() {
     }) as unknown as LinkClient
   /** Asks, and notes how each request ends. */
   const ends: string[] = []
-  const ask = (...requests: readonly Request[]): void => {
+  const send = (...requests: readonly Request[]): void => {
     for (const request of requests) {
       link.request(request).then(
         () => ends.push(`${request.kind} is done`),
@@ -108,7 +108,7 @@ function setup() {
     }
   }
   const isEnded = (): boolean => isOver
-  return { clock, connection, link, clientOf, ask, ends, reports, isEnded }
+  return { clock, connection, link, clientOf, send, ends, reports, isEnded }
 }
 
 async function opened() {
@@ -121,8 +121,8 @@ async function opened() {
 }
 
 test('link: requests made before the connection is open are sent in order once it is', async t => {
-  const { clock, connection, link, ask } = setup()
-  ask(put, exchange(1), find)
+  const { clock, connection, link, send } = setup()
+  send(put, exchange(1), find)
   await clock.settle()
   t.is(connection.list, '')
 
@@ -134,13 +134,13 @@ test('link: requests made before the connection is open are sent in order once i
 })
 
 test('link: a connection that never opens refuses all requests, and reports nothing else', async t => {
-  const { clock, connection, link, clientOf, ask, ends, reports, isEnded } = setup()
+  const { clock, connection, link, clientOf, send, ends, reports, isEnded } = setup()
   link.enter(clientOf('q'), clock)
-  ask(put)
+  send(put)
 
   connection.events.failed(new StoreError('anything'))
   await t.throwsAsync(link.opened, { code: 'STORE' })
-  ask(exchange(1))
+  send(exchange(1))
   await clock.settle()
 
   t.deepEqual(ends, ['put: STORE', 'exchange: STORE'])
@@ -149,14 +149,14 @@ test('link: a connection that never opens refuses all requests, and reports noth
 })
 
 test('link: after a loss names are attached by the instant of now, and requests go over in their order behind what was lost', async t => {
-  const { clock, connection, ask, reports } = await opened()
-  ask(exchange(1), find)
+  const { clock, connection, send, reports } = await opened()
+  send(exchange(1), find)
   await clock.settle()
   connection.sent = []
   await clock.advance(100)
 
   connection.events.disconnected(new Error('broken'))
-  ask(exchange(2))
+  send(exchange(2))
   await clock.settle()
   t.is(connection.list, '')
   connection.events.opened()
@@ -170,14 +170,14 @@ test('link: after a loss names are attached by the instant of now, and requests 
 })
 
 test('link: while the fate of a put is looked up, nothing is sent behind it, also where the connection is lost again', async t => {
-  const { clock, connection, ask, ends } = await opened()
-  ask(put, exchange(1))
+  const { clock, connection, send, ends } = await opened()
+  send(put, exchange(1))
   await clock.settle()
   for (let i = 0; i < 2; i++) {
     connection.events.disconnected(new Error('broken'))
     connection.sent = []
     connection.events.opened()
-    ask(exchange(2 + i))
+    send(exchange(2 + i))
     await clock.settle()
     t.regex(connection.list, /^(attach, )+replay$/)
     t.notRegex(connection.list, /exchange|put/)
@@ -192,8 +192,8 @@ test('link: while the fate of a put is looked up, nothing is sent behind it, als
 })
 
 test('link: a stored put whose reply was lost is answered before any exchange is sent again, because that may claim its job', async t => {
-  const { clock, connection, ask, ends } = await opened()
-  ask(exchange(1), put, exchange(2))
+  const { clock, connection, send, ends } = await opened()
+  send(exchange(1), put, exchange(2))
   await clock.settle()
   connection.events.disconnected(new Error('broken'))
   connection.sent = []
@@ -209,8 +209,8 @@ test('link: a stored put whose reply was lost is answered before any exchange is
 })
 
 test('link: a connection that fails while it is open has answered every executed request', async t => {
-  const { clock, connection, ask, ends, reports, isEnded } = await opened()
-  ask(put, cancel, exchange(1))
+  const { clock, connection, send, ends, reports, isEnded } = await opened()
+  send(put, cancel, exchange(1))
   await clock.settle()
 
   connection.events.failed(new StoreError('anything'))
@@ -223,11 +223,11 @@ test('link: a connection that fails while it is open has answered every executed
 })
 
 test('link: the outcome of requests that a connection lost for good has not answered is unknown', async t => {
-  const { clock, connection, ask, ends } = await opened()
-  ask(put, cancel, exchange(1), find)
+  const { clock, connection, send, ends } = await opened()
+  send(put, cancel, exchange(1), find)
   await clock.settle()
   connection.events.disconnected(new Error('broken'))
-  ask(put)
+  send(put)
 
   connection.events.failed(new StoreError('anything'))
   await clock.settle()
@@ -247,8 +247,8 @@ for (const [what, breaks] of [
   ['fails', ({ failed }: ConnectionEvents) => [failed(new StoreError('anything'))]],
 ] as [string, (events: ConnectionEvents) => void][]) {
   test(`link: a reply that has arrived counts, although the connection ${what} before it is passed on`, async t => {
-    const { clock, connection, ask, ends } = await opened()
-    ask(exchange(1), cancel)
+    const { clock, connection, send, ends } = await opened()
+    send(exchange(1), cancel)
     await clock.settle()
 
     connection.reply('exchange')
@@ -261,7 +261,7 @@ for (const [what, breaks] of [
 }
 
 test('link: the process is kept alive by an opening, a loss, a queue that works, and a request', async t => {
-  const { clock, connection, link, clientOf, ask } = setup()
+  const { clock, connection, link, clientOf, send } = setup()
   const keeps = [connection.keepsAlive]
   const note = (): void => void keeps.push(connection.keepsAlive)
   const looks = clientOf('looks', false)
@@ -269,7 +269,7 @@ test('link: the process is kept alive by an opening, a loss, a queue that works,
   connection.events.opened()
   await link.opened
   note()
-  ask(find)
+  send(find)
   note()
   await clock.settle()
   connection.reply('find')
@@ -289,13 +289,13 @@ test('link: the process is kept alive by an opening, a loss, a queue that works,
 })
 
 test('link: it closes with its last queue: sent requests are answered, and no more are taken', async t => {
-  const { clock, connection, link, client, ask, ends, isEnded } = await opened()
-  ask(exchange(1), exchange(2))
+  const { clock, connection, link, client, send, ends, isEnded } = await opened()
+  send(exchange(1), exchange(2))
   await clock.settle()
 
   const left = link.leave(client, false)
   t.true(isEnded())
-  ask(find)
+  send(find)
   connection.events.replies([[connection.sent[0]?.[0] ?? 0, { ok: undefined }]])
   await clock.settle()
   connection.closed?.()
@@ -367,11 +367,11 @@ for (const [first, second] of [
   ['exchange', 'put'],
 ] as const) {
   test(`link: of a ${first} and a ${second} that are answered together the first goes all its way before the second is told`, async t => {
-    const { clock, connection, ask, ends } = await opened()
+    const { clock, connection, send, ends } = await opened()
     const requests = { put, exchange: exchange(1), find }
-    ask(requests[first])
+    send(requests[first])
     await clock.settle()
-    ask(requests[second])
+    send(requests[second])
     await clock.settle()
     await clock.advance(10)
     const ok = { first: 1, existed: [] }

@@ -86,20 +86,20 @@ const kinds = (requests: readonly Request[]): string => requests.map(({ kind }) 
 
 async function scene(store = new ScriptedStore()) {
   const clock = new VirtualClock()
-  const heard: string[] = []
+  const seen: string[] = []
   const connection = new LocalConnection({ clock, open: () => store })
   const link = new Link({ connection, clock, name: 'scripted' })
   const client = {
     ...{ name: 'q', works: true, running: 0, attachRequest: { kind: 'attach', name: 'q' } },
-    attached: () => heard.push('attached'),
-    wake: () => heard.push('wake'),
-    stalled: () => heard.push('stalled'),
-    failed: (error: Error) => heard.push(`failed: ${error.message}`),
+    attached: () => seen.push('attached'),
+    wake: () => seen.push('wake'),
+    stalled: () => seen.push('stalled'),
+    failed: (error: Error) => seen.push(`failed: ${error.message}`),
     counted: () => {},
   } as unknown as LinkClient
   link.enter(client, clock)
   await link.opened
-  return { clock, connection, link, client, store, heard }
+  return { clock, connection, link, client, store, seen }
 }
 
 test('local connection: requests that come while a transaction is under way go into the next one', async t => {
@@ -108,30 +108,30 @@ test('local connection: requests that come while a transaction is under way go i
   store.wait = new Promise(resolve => {
     go = resolve
   })
-  const asked = [link.request(exchangeOf(1))]
+  const requested = [link.request(exchangeOf(1))]
   await clock.settle()
-  asked.push(link.request({ kind: 'command' } as Request), link.request(putOf('a')))
+  requested.push(link.request({ kind: 'command' } as Request), link.request(putOf('a')))
   await clock.settle()
-  asked.push(link.request(exchangeOf(2)))
+  requested.push(link.request(exchangeOf(2)))
   await clock.settle()
 
   go()
   await clock.settle()
 
   t.deepEqual(store.transactions.map(kinds), ['exchange', 'command put exchange'])
-  t.deepEqual(await Promise.all(asked), [1, 2, first(3), 4])
+  t.deepEqual(await Promise.all(requested), [1, 2, first(3), 4])
 })
 
 test('local connection: requests to a busy store are repeated, in the same order, and queries wait behind them', async t => {
   const { clock, link, store } = await scene()
   store.faults = [new StoreBusyError('locked'), new StoreBusyError('locked')]
 
-  const asked = [link.request(putOf('a')), link.request(exchangeOf(1)), link.request(find)]
+  const requested = [link.request(putOf('a')), link.request(exchangeOf(1)), link.request(find)]
   await clock.settle()
   t.deepEqual(store.transactions, [])
   await clock.advance(20)
 
-  t.deepEqual(await Promise.all(asked), [first(1), 2, 'find'])
+  t.deepEqual(await Promise.all(requested), [first(1), 2, 'find'])
   t.deepEqual(store.transactions.map(kinds), ['put exchange'])
 })
 
@@ -156,11 +156,11 @@ test('local connection: a request that cannot be stored is refused alone, and th
   const { link, store } = await scene()
   store.refuses = request => request.kind === 'put' && request.ids[0] === 'bad'
 
-  const asked = [link.request(putOf('a')), link.request(putOf('bad')), link.request(exchangeOf(1))]
+  const requested = [link.request(putOf('a')), link.request(putOf('bad')), link.request(exchangeOf(1))]
 
-  t.deepEqual(await asked[0], first(1))
-  await t.throwsAsync(asked[1] as Promise<unknown>, { code: 'STORE', message: /job bad .*cannot be stored/ })
-  t.is(await asked[2], 2)
+  t.deepEqual(await requested[0], first(1))
+  await t.throwsAsync(requested[1] as Promise<unknown>, { code: 'STORE', message: /job bad .*cannot be stored/ })
+  t.is(await requested[2], 2)
 })
 
 test('local connection: a query that is refused rejects with the error of the store', async t => {
@@ -171,7 +171,7 @@ test('local connection: a query that is refused rejects with the error of the st
 })
 
 test('local connection: after a lost answer the names are attached again, and an exchange is sent once more by its number', async t => {
-  const { clock, link, store, heard } = await scene()
+  const { clock, link, store, seen } = await scene()
   store.faults = [new ReplyLostError('the connection broke')]
 
   t.is(await link.request(exchangeOf(7)), 2)
@@ -180,7 +180,7 @@ test('local connection: after a lost answer the names are attached again, and an
   const done = store.transactions.flat()
   t.is(kinds(done), 'attach exchange')
   t.like(done[1], { number: 7 })
-  t.deepEqual(heard, ['attached'])
+  t.deepEqual(seen, ['attached'])
 })
 
 test('local connection: a put whose reply was lost gets it again if it was committed, and is sent again if not', async t => {
@@ -223,7 +223,7 @@ test('local connection: a store that cannot be opened refuses all; one that was 
 })
 
 test('local connection: changes wake, a dead worker is recovered, and a queue whose claims are given up is notified', async t => {
-  const { clock, connection, store, heard } = await scene()
+  const { clock, connection, store, seen } = await scene()
 
   store.changed()
   connection.recover('dead')
@@ -232,16 +232,16 @@ test('local connection: changes wake, a dead worker is recovered, and a queue wh
 
   t.deepEqual(store.recovered, ['dead'])
   t.is(store.surrendered, 1)
-  t.deepEqual(heard, ['wake', 'wake', 'stalled'])
+  t.deepEqual(seen, ['wake', 'wake', 'stalled'])
 })
 
 test('local connection: the last queue that leaves unregisters the worker, after its own requests', async t => {
   const { link, client, store } = await scene()
-  const asked = link.request(exchangeOf(1))
+  const requested = link.request(exchangeOf(1))
 
   await link.leave(client, false)
 
-  t.is(await asked, 1)
+  t.is(await requested, 1)
   t.is(store.closed, 1)
   await t.throwsAsync(link.request(find), { code: 'QUEUE_STOPPED' })
 })

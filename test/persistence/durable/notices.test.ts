@@ -7,7 +7,7 @@ import { IdentityMap } from '../../../persistence/durable/identity-map.ts'
 import { noticesOf } from '../../../persistence/durable/notices.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'
 
-const told = {
+const reported = {
   lostRuns: [1],
   within: [],
   recovered: [],
@@ -28,7 +28,7 @@ function underway() {
   record.seq = record.fence = 1
   identities.claim(record)
   const news = (settled: Settlement[] = [], checkpoints: Exchange['checkpoints'] = []) =>
-    noticesOf(told, new Set([1]), settled, checkpoints, { identities, recordOf: unread, seen: unread })
+    noticesOf(reported, new Set([1]), settled, checkpoints, { identities, recordOf: unread, seen: unread })
   return { followed: identities, record, news }
 }
 
@@ -75,7 +75,7 @@ test('notices: a job that was taken from this process is lost at once, and one t
     [{ state: 'underway' }, 0],
   ] as const) {
     const { followed: identities, record } = underway()
-    const news = { ...told, lostRuns: [], recovered: [row(parts)] }
+    const news = { ...reported, lostRuns: [], recovered: [row(parts)] }
     const { lostRuns: gone, recovered } = noticesOf(news, new Set(), [], [], {
       identities,
       recordOf: () => record,

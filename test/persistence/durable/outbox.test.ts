@@ -8,9 +8,9 @@ function scene() {
   const clock = new VirtualClock()
   const posted: string[] = []
   const refused: unknown[] = []
-  const post = (asks: readonly NumberedRequest[]): void => {
-    structuredClone(asks)
-    posted.push(asks.map(([, { kind }]) => kind).join(' '))
+  const post = (requests: readonly NumberedRequest[]): void => {
+    structuredClone(requests)
+    posted.push(requests.map(([, { kind }]) => kind).join(' '))
   }
   const outbox = new Outbox(clock, post, reply => refused.push(reply))
   let last = 0

@@ -14,21 +14,21 @@ function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, k
     record.state = 'pending'
     identities.follow(Object.assign(record, { live: {} }))
   }
-  const asked: number[] = []
+  const requested: number[] = []
   let atOnce = 0
   const remoteEndings = new RemoteEndings({
     ...{ identities, works: true, keepsCancelled },
     async find(seq) {
-      asked.push(seq)
-      const before = asked.length
+      requested.push(seq)
+      const before = requested.length
       await undefined
-      atOnce = Math.max(atOnce, asked.length - before + 1)
+      atOnce = Math.max(atOnce, requested.length - before + 1)
       return rows[seq] as JobRow | undefined
     },
     update: (record, { state }) => void Object.assign(record, { state }),
     ended: () => {},
   })
-  return { elsewhere: remoteEndings, asked, atOnce: () => atOnce }
+  return { elsewhere: remoteEndings, requested, atOnce: () => atOnce }
 }
 const seqs = (records: readonly JobRecord[]): number[] => records.map(({ seq }) => seq)
 
@@ -46,9 +46,9 @@ test('remote endings: a clear has cancelled the jobs whose rows say so, and none
 })
 
 test('remote endings: after a clear jobs are looked up in batches, so that other requests are answered in between', async t => {
-  const { elsewhere: remoteEndings, asked, atOnce } = scene({}, 500)
+  const { elsewhere: remoteEndings, requested, atOnce } = scene({}, 500)
 
   await remoteEndings.cleared()
 
-  t.deepEqual([asked.length, atOnce() <= 200], [500, true])
+  t.deepEqual([requested.length, atOnce() <= 200], [500, true])
 })

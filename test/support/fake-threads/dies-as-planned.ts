@@ -32,15 +32,15 @@ if (parentPort) {
     post(message)
   }
   if (dies('start')) die()
-  const hear = (message: ToThread): void => {
+  const listen = (message: ToThread): void => {
     if (message.kind === 'requests' && dies('ask')) die()
   }
-  parentPort.on('message', hear)
+  parentPort.on('message', listen)
   // The thread also takes what has come from the port by itself.
   const receive = threads.receiveMessageOnPort
   threads.receiveMessageOnPort = port => {
     const received = receive(port) as { message: ToThread } | undefined
-    if (received) hear(received.message)
+    if (received) listen(received.message)
     return received
   }
   syncBuiltinESMExports()

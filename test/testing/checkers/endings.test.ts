@@ -257,13 +257,13 @@ I16.wrong(
         jobs: [{ id: 'a', state: 'failed', attempt: 1, code: 'POISON' }],
       }),
 )
-const asked = { kind: 'promised', call: 90, of: 'result', job: 'a' } as const
+const requested = { kind: 'promised', call: 90, of: 'result', job: 'a' } as const
 const settled = { kind: 'settled', call: 90, of: 'result', job: 'a' } as const
 I16.right('a result settles after the ending, and as the ending', history =>
   history
     .opened()
     .put('a')
-    .add(asked)
+    .add(requested)
     .start('a')
     .end('a')
     .add({ ...settled, how: 'resolved' })
@@ -273,7 +273,7 @@ I16.right('a job that does not run any more rejects, and after a stop none is op
   history
     .opened({ paused: true })
     .put('a')
-    .add(asked)
+    .add(requested)
     .add({ kind: 'stop', call: 91 })
     .add({ ...settled, how: 'rejected', code: 'QUEUE_STOPPED' })
     .add({ kind: 'answered', of: 'stop', call: 91, left: 0, returned: ['a'] }),
@@ -282,7 +282,7 @@ I16.right('a result may come from a process that could not tell any more', histo
   history
     .opened()
     .put('a')
-    .add(asked)
+    .add(requested)
     .in('b')
     .opened()
     .start('a')
@@ -409,7 +409,7 @@ I16.wrong('a result before the ending is announced', /promise of job a resolved/
   history
     .opened()
     .put('a')
-    .add(asked)
+    .add(requested)
     .start('a')
     .release('a')
     .add({ ...settled, how: 'resolved' })
@@ -419,7 +419,7 @@ I16.wrong('a result that is not the ending', /promise of job a rejected \(Error\
   history
     .opened()
     .put('a')
-    .add(asked)
+    .add(requested)
     .start('a')
     .end('a')
     .add({ ...settled, how: 'rejected', code: 'Error' }),
@@ -428,7 +428,7 @@ I16.wrong('a promise that settles twice', /promise of job a settled twice/, hist
   history
     .opened()
     .put('a')
-    .add(asked)
+    .add(requested)
     .start('a')
     .end('a')
     .add({ ...settled, how: 'resolved' })
@@ -438,7 +438,7 @@ I16.wrong('a promise that a stop leaves open', /promise of job a is open after t
   history
     .opened({ paused: true })
     .put('a')
-    .add(asked)
+    .add(requested)
     .stop({ returned: ['a'] }),
 )
 I16.wrong('idle while a job waits', /idle, while 1 jobs had not ended, as job a/, history =>

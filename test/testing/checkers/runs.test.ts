@@ -173,7 +173,7 @@ I14.wrong('before its backoff is over', /job a started before 30 ms, the wait be
     .at(29)
     .start('a', 2),
 )
-I14.wrong('sooner than RetryLater asked', /job a started before 20 ms, for which it asked/, history =>
+I14.wrong('sooner than RetryLater requires', /job a started before 20 ms, as RetryLater requires/, history =>
   history
     .opened()
     .put('a')

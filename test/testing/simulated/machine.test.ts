@@ -48,11 +48,11 @@ test('machine: time passes from one instant to the next, and only when nothing i
   const loop = new Loop('a')
   machine.add(loop)
   const at: number[] = []
-  const tell = (): void => void at.push(machine.now)
-  loop.at(10, () => loop.soon(() => loop.soon(tell)))
-  loop.at(2.5, tell)
-  loop.send({ at: 7, deliver: tell })
-  loop.send({ at: 5, deliver: tell })
+  const report = (): void => void at.push(machine.now)
+  loop.at(10, () => loop.soon(() => loop.soon(report)))
+  loop.at(2.5, report)
+  loop.send({ at: 7, deliver: report })
+  loop.send({ at: 5, deliver: report })
 
   await machine.run(8)
   t.deepEqual(at, [2.5, 7, 7])

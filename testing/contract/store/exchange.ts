@@ -110,7 +110,7 @@ test('exchange: a failed exchange has changed nothing, and can be repeated', asy
   mend()
 
   t.deepEqual(await p.list(), before)
-  const { claimed, counts } = (await p.ask(request)) as ExchangeReply
+  const { claimed, counts } = (await p.send(request)) as ExchangeReply
   t.deepEqual(claimed.payloads, ['"b"'])
   t.deepEqual(counts, { ...zero, pending: 1, underway: 1, finished: 1 })
   t.deepEqual(await p.claimed(), ['c'])

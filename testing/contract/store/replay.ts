@@ -99,7 +99,7 @@ test('replay: the reply to a committed put can be requested by its number, thoug
   const given = { id: 'x', payload: 'x', extras: { fingerprint: 'f' } }
   await p.put([given])
   const request = p.putRequest(['a', given, 'b'])
-  const { first, existed } = (await p.ask(request)) as PutReply
+  const { first, existed } = (await p.send(request)) as PutReply
   await p.exchange({ settled: await p.claim() })
   const restarted = await db.attach({}, p.token)
 
@@ -110,13 +110,13 @@ test('replay: the reply to a committed put can be requested by its number, thoug
 test('replay: a put that was refused, or whose commit failed, has no reply, and neither has that of another worker', async (t, subject) => {
   const { p, other } = await two(subject)
   const refused = p.putRequest(['a', 'b'], 1)
-  t.true(await rejects(p.ask(refused)))
+  t.true(await rejects(p.send(refused)))
   const failed = p.putRequest(['c'])
   const mend = p.breakCommits()
-  t.true(await rejects(p.ask(failed)))
+  t.true(await rejects(p.send(failed)))
   mend()
   const elsewhere = other.putRequest(['d'])
-  await other.ask(elsewhere)
+  await other.send(elsewhere)
 
   t.is(await p.replay(refused), undefined)
   t.is(await p.replay(failed), undefined)
@@ -127,7 +127,7 @@ test('replay: a put that was refused, or whose commit failed, has no reply, and 
 test('replay: the replies to puts outlast the recovery of their worker', async (t, subject) => {
   const { p, other, db } = await two(subject)
   const request = p.putRequest(['a'])
-  const { first } = (await p.ask(request)) as PutReply
+  const { first } = (await p.send(request)) as PutReply
   await p.die()
   await other.recover(p)
 
@@ -141,7 +141,7 @@ test('replay: a put acknowledges the puts before it, and no later ones', async (
   const [first, second] = [p.putRequest(['a']), p.putRequest(['b'])]
   await p.transact(first, second)
 
-  await p.ask({ ...p.putRequest(['c']), acknowledged: first.number })
+  await p.send({ ...p.putRequest(['c']), acknowledged: first.number })
 
   t.like(await p.replay(second), { existed: [] })
 })

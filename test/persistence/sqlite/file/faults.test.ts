@@ -58,7 +58,7 @@ test('F21: a file that another process does not let go is named, by ready, by a 
   const errors: unknown[] = []
   queue.on('error', error => errors.push(error))
   let over = false
-  const asked = Promise.allSettled([queue.ready(), queue.put(1)]).finally(() => (over = true))
+  const requested = Promise.allSettled([queue.ready(), queue.put(1)]).finally(() => (over = true))
 
   await until(() => clock.next !== undefined, 'the thread has found it locked')
   clock.block(9_900)
@@ -66,7 +66,7 @@ test('F21: a file that another process does not let go is named, by ready, by a 
   t.false(over)
   await clock.advance(100)
   t.true(over)
-  const [ready, put] = (await asked) as [PromiseRejectedResult, PromiseRejectedResult]
+  const [ready, put] = (await requested) as [PromiseRejectedResult, PromiseRejectedResult]
 
   t.true(ready.reason instanceof BacklogBusyError)
   t.like(ready.reason, { code: 'BACKLOG_BUSY', path })

@@ -25,8 +25,8 @@ async function working(t: ExecutionContext) {
   const path = `${folder}/jobs.db`
   const handler = scripted<string, string>()
   const queue = new DispatchQueue<string, string>(handler, { name: 'q', backlog: new SqliteBacklog(path) })
-  const told: unknown[] = []
-  queue.on('error', error => told.push(error))
+  const reported: unknown[] = []
+  queue.on('error', error => reported.push(error))
   const underway = once(queue as never, 'underway')
   await queue.put('underway')
   await underway
@@ -35,7 +35,7 @@ async function working(t: ExecutionContext) {
     for (const call of [...handler.underway]) call.finish('late')
     await queue.stop()
   })
-  return { folder, path, queue, handler, told }
+  return { folder, path, queue, handler, reported }
 }
 async function next(path: string, ...payloads: readonly string[]): Promise<readonly unknown[]> {
   const queue = new DispatchQueue<string>(null, { name: 'q', backlog: new SqliteBacklog(path) })
@@ -64,7 +64,7 @@ for (const [what, found, lose] of [
   ['removed with its directory', 'nothing', path => rmSync(path.replace(/\/[^/]*$/, ''), { recursive: true })],
 ] as [string, BacklogGoneError['found'], (path: string) => void][]) {
   test(`gone: a file that is ${what} is reported, and everything is refused from then on`, async t => {
-    const { path, queue, handler, told } = await working(t)
+    const { path, queue, handler, reported } = await working(t)
     const error = once(queue as never, 'error')
 
     lose(path)
@@ -91,18 +91,18 @@ for (const [what, found, lose] of [
     handler.underway[0]?.finish('done')
     await stopped
     t.deepEqual(handler.called, ['underway'])
-    t.deepEqual(told, [first], 'told once')
+    t.deepEqual(reported, [first], 'told once')
   })
 }
 
 test('gone: a new queue of the process opens the file that is at the path then, before and after the old one knows', async t => {
-  const { path, queue, handler, told } = await working(t)
+  const { path, queue, handler, reported } = await working(t)
   unlinkSync(path)
   const beside = new DispatchQueue<string>(null, { name: 'q', backlog: new SqliteBacklog(path) })
   await beside.ready()
   // Not before the old file is let go: both would use one -shm.
-  t.is(told.length, 1)
-  t.like(told[0], { code: 'BACKLOG_GONE', path })
+  t.is(reported.length, 1)
+  t.like(reported[0], { code: 'BACKLOG_GONE', path })
   await beside.put('new')
   await beside.stop()
 
@@ -127,11 +127,11 @@ test('gone: a result that was waited for rejects at the latest with the stop, an
   await stopped
 })
 test('gone: moved away and back before anybody looked, it is the same file; after that a new queue goes on with all of it', async t => {
-  const { path, queue, handler, told } = await working(t)
+  const { path, queue, handler, reported } = await working(t)
   renameSync(path, `${path}.away`)
   renameSync(`${path}.away`, path)
   await queue.put('stored')
-  t.deepEqual(told, [])
+  t.deepEqual(reported, [])
 
   const error = once(queue as never, 'error')
   renameSync(path, `${path}.away`)

@@ -47,9 +47,9 @@ const plansOf = (db: SqliteDatabase): Map<string, string[]> => {
       return (sql: string) => {
         const statement = target.prepare(sql)
         if (!/^\s*(?:begin|commit)/.test(sql)) {
-          const asked = target.prepare(`explain query plan ${sql}`)
+          const requested = target.prepare(`explain query plan ${sql}`)
           const count = sql.split('?').length - 1
-          const rows = asked.all(...Array<null>(count).fill(null)) as { detail: string }[]
+          const rows = requested.all(...Array<null>(count).fill(null)) as { detail: string }[]
           plans.set(
             sql,
             rows.map(({ detail }) => detail),

@@ -13,7 +13,7 @@ test('put replies: replies that later puts acknowledge are deleted, and all of t
   p.attach()
   const counts: number[] = []
   for (let number = 1; number <= 200; number++) {
-    p.ask(putOf(p, number, Math.max(number - 3, 0)))
+    p.send(putOf(p, number, Math.max(number - 3, 0)))
     counts.push(p.rows('rdq_put_reply'))
     t.truthy(p.store.query({ kind: 'replay', queue: p.queue, number: Math.max(number - 2, 1) }))
   }
@@ -28,8 +28,8 @@ test('put replies: a recovery deletes the rows of dead workers, once none of the
   const path = fileName()
   const [p, dead, second, third] = [new Process(path), new Process(path), new Process(path), new Process(path)]
   for (const process of [p, dead, second, third]) process.attach()
-  dead.ask(putOf(dead, 1, 0))
-  p.ask(putOf(p, 2, 0))
+  dead.send(putOf(dead, 1, 0))
+  p.send(putOf(p, 2, 0))
   for (const process of [dead, second, third]) process.die()
   p.store.recover(dead.token, p.now, p.wall)
   p.pass(500_000)

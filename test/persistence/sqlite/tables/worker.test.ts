@@ -32,8 +32,8 @@ test('thousands are taken over in steps, and none twice', t => {
 
   p.store.recover(dead.token, p.now, p.wall)
 
-  const told = [p.exchange(), p.exchange(), p.exchange()].map(({ notices }) => notices?.recovered.length ?? 0)
-  t.deepEqual(told, [500, 500, 0])
+  const reported = [p.exchange(), p.exchange(), p.exchange()].map(({ notices }) => notices?.recovered.length ?? 0)
+  t.deepEqual(reported, [500, 500, 0])
   t.is(p.exchange().counts.pending, 1_000)
   t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
 })
@@ -49,8 +49,8 @@ test('a recovery that was interrupted is reported as a whole by the next one', t
 
   t.deepEqual(p.store.recover(dead.token, 0, p.wall), [p.queue])
 
-  const told = [p.exchange(), p.exchange(), p.exchange()].flatMap(({ notices }) => notices?.recovered ?? [])
-  t.deepEqual([told.length, new Set(told.map(({ seq }) => seq)).size], [1_000, 1_000])
+  const reported = [p.exchange(), p.exchange(), p.exchange()].flatMap(({ notices }) => notices?.recovered ?? [])
+  t.deepEqual([reported.length, new Set(reported.map(({ seq }) => seq)).size], [1_000, 1_000])
   t.is(p.exchange().counts.pending, 1_000)
   t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
 })

@@ -21,8 +21,8 @@ interface Stage {
   readonly loop: ThreadLoop
   readonly db: ReturnType<typeof openDatabase>
   readonly path: string
-  readonly told: FromThread[]
-  ask(request: Partial<Request>): Reply
+  readonly reported: FromThread[]
+  send(request: Partial<Request>): Reply
   /** Releases the lock without unregistering the worker, as the kernel does when a process is killed. */
   die(): void
   /** As the kernel tells of a write to the log; undefined while nobody wants to hear. */
@@ -69,7 +69,7 @@ interface Reply {
   readonly code: string | undefined
 }
 
-function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_000, isTold = true): Stage {
+function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_000, isReported = true): Stage {
   const path = at(file)
   const Library = loadSqlite()
   new Library(path).close()
@@ -78,33 +78,33 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
   const lock = new LifeLock(Library, path, worker)
   const fails = failing(db)
   const store = Store.open(db, { worker, boot: 'virtual' })
-  const told: FromThread[] = []
-  let hears: (() => void) | undefined
+  const reported: FromThread[] = []
+  let listens: (() => void) | undefined
   const loop = new ThreadLoop({
     watchLog: written => {
-      hears = written
-      if (!isTold) return undefined
-      return { close: () => void (hears = undefined) }
+      listens = written
+      if (!isReported) return undefined
+      return { close: () => void (listens = undefined) }
     },
     opening: { path, file: fileAt(path) as string, worker, boot: 'virtual', durability: 'power', stallMs },
     db,
     store,
     lock,
     watch: new Watch(Library, path),
-    post: message => void told.push(message),
+    post: message => void reported.push(message),
     closed: () => {},
     clock,
   })
   t.teardown(() => loop.close())
   let id = 0
-  const ask = (request: Partial<Request>): Reply => {
+  const send = (request: Partial<Request>): Reply => {
     const mine = ++id
     const whole = { queue: 1, now: clock.now(), wall: clock.wall(), ...request } as Request
     loop.request([[mine, whole]])
     loop.work()
     // It may be answered later.
     const answered = () => {
-      for (const message of told) {
+      for (const message of reported) {
         if (message.kind !== 'replies') continue
         for (const [to, reply] of message.replies) if (to === mine) return reply
       }
@@ -123,8 +123,8 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
     }
   }
   const names = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 } as const
-  ask({ kind: 'attach', name: 'q', works: true, ...names })
-  return { clock, loop, db, told, ask, fails, path, die: () => lock.release(true), written: () => hears }
+  send({ kind: 'attach', name: 'q', works: true, ...names })
+  return { clock, loop, db, reported, send, fails, path, die: () => lock.release(true), written: () => listens }
 }
 let ids = 0
 let number = 0
@@ -159,29 +159,29 @@ const exchange = (room: number, ...settled: readonly (readonly [seq: number, fen
     stoppedAt: settled.map(() => 1),
   },
 })
-const troubles = (told: readonly FromThread[]): string[] =>
-  told.flatMap(message => (message.kind === 'trouble' ? [message.error.code] : []))
+const troubles = (reported: readonly FromThread[]): string[] =>
+  reported.flatMap(message => (message.kind === 'trouble' ? [message.error.code] : []))
 
 test('F15: a put that finds no room is refused and not half done, and others that fit are taken', t => {
-  const { db, told, ask } = stage(t, 'full.db')
-  ask(put(10))
+  const { db, reported, send } = stage(t, 'full.db')
+  send(put(10))
   const pages = db.pragma('page_count', { simple: true }) as number
   db.pragma(`max_page_count = ${pages + 4}`)
 
-  t.is(ask(put(50, JSON.stringify('x'.repeat(4_000)))).code, 'DISK_FULL')
-  t.deepEqual(troubles(told), ['DISK_FULL'])
-  t.is(ask(put(1)).code, undefined)
-  t.is(ask(exchange(0)).ok?.counts.pending, 11)
+  t.is(send(put(50, JSON.stringify('x'.repeat(4_000)))).code, 'DISK_FULL')
+  t.deepEqual(troubles(reported), ['DISK_FULL'])
+  t.is(send(put(1)).code, undefined)
+  t.is(send(exchange(0)).ok?.counts.pending, 11)
   t.is(db.pragma('integrity_check', { simple: true }), 'ok')
 })
 test('F15: while the disk is full nothing is claimed, what settles waits, and all goes on by itself when there is room', async t => {
-  const { clock, ask, fails } = stage(t, 'full-exchange.db')
-  ask(put(300))
-  const { claimed } = ask(exchange(2)).ok as ExchangeReply
+  const { clock, send, fails } = stage(t, 'full-exchange.db')
+  send(put(300))
+  const { claimed } = send(exchange(2)).ok as ExchangeReply
   fails('commit', 'SQLITE_FULL')
-  const settling = ask(exchange(5, [claimed.seqs[0] as number, claimed.fences[0] as number]))
+  const settling = send(exchange(5, [claimed.seqs[0] as number, claimed.fences[0] as number]))
   t.deepEqual([settling.ok, settling.code], [undefined, undefined])
-  t.is(ask(put(1)).code, 'DISK_FULL')
+  t.is(send(put(1)).code, 'DISK_FULL')
   await clock.advance(1_000)
   t.is(settling.ok, undefined)
 
@@ -191,34 +191,34 @@ test('F15: while the disk is full nothing is claimed, what settles waits, and al
   t.is(settling.ok?.claimed.seqs.length, 5)
 })
 test('F15: an exchange that cannot claim for lack of space still settles, and the queue looks again by itself', t => {
-  const { clock, ask, fails } = stage(t, 'full-claim.db')
-  ask(put(3))
-  const { claimed } = ask(exchange(1)).ok as ExchangeReply
+  const { clock, send, fails } = stage(t, 'full-claim.db')
+  send(put(3))
+  const { claimed } = send(exchange(1)).ok as ExchangeReply
   fails('commit', 'SQLITE_FULL', 2)
-  const done = ask(exchange(5, [claimed.seqs[0] as number, claimed.fences[0] as number])).ok as ExchangeReply
+  const done = send(exchange(5, [claimed.seqs[0] as number, claimed.fences[0] as number])).ok as ExchangeReply
   t.deepEqual([done.counts.finished, done.claimed.seqs.length], [1, 0])
   t.true(done.nextLookAt <= clock.now() + 1_000)
-  t.is((ask(exchange(5)).ok as ExchangeReply).claimed.seqs.length, 2)
+  t.is((send(exchange(5)).ok as ExchangeReply).claimed.seqs.length, 2)
 })
 test('F18: an exchange that the disk refused is overtaken by no later one of its queue, sent with it or after it', async t => {
-  const { clock, path, ask, fails } = stage(t, 'overtaken.db')
-  ask(put(3))
-  const { claimed } = ask(exchange(3)).ok as ExchangeReply
+  const { clock, path, send, fails } = stage(t, 'overtaken.db')
+  send(put(3))
+  const { claimed } = send(exchange(3)).ok as ExchangeReply
   const settles = (i: number) => exchange(0, [claimed.seqs[i] as number, claimed.fences[i] as number])
   const other = new (loadSqlite())(path)
   other.exec('begin immediate')
-  const [first, second] = [ask(settles(0)), ask(settles(1))]
+  const [first, second] = [send(settles(0)), send(settles(1))]
   other.exec('rollback')
   other.close()
   // The two together, and then the first alone.
   fails('commit', 'SQLITE_IOERR_WRITE', 2)
   await clock.advance(50)
-  const third = ask(settles(2))
+  const third = send(settles(2))
   t.deepEqual(
     [first, second, third].map(({ ok, code }) => ok ?? code),
     [undefined, undefined, undefined],
   )
-  t.is(ask(put(1)).code, undefined)
+  t.is(send(put(1)).code, undefined)
 
   await clock.advance(250)
   t.deepEqual(
@@ -228,8 +228,8 @@ test('F18: an exchange that the disk refused is overtaken by no later one of its
 })
 test('F18: nor by one that comes after it where somebody holds the lock, when each is tried by itself', async t => {
   const s = stage(t, 'locked.db')
-  s.ask(put(2))
-  const claimed = s.ask(exchange(2)).ok?.claimed
+  s.send(put(2))
+  const claimed = s.send(exchange(2)).ok?.claimed
   const [a, b] = (claimed?.seqs ?? []) as [number, number]
   s.fails('commit', 'SQLITE_FULL', 1, ['begin', 'SQLITE_BUSY', 1])
   s.loop.request(
@@ -238,32 +238,32 @@ test('F18: nor by one that comes after it where somebody holds the lock, when ea
   s.loop.work()
   await s.clock.advance(10)
 
-  t.is(s.ask(exchange(0)).ok?.counts.finished, 2)
+  t.is(s.send(exchange(0)).ok?.counts.finished, 2)
 })
 
 test('F17: a damaged file is written no more, and every call says so', t => {
-  const { told, ask, fails } = stage(t, 'corrupt.db')
+  const { reported, send, fails } = stage(t, 'corrupt.db')
   fails('begin', 'SQLITE_CORRUPT', 1)
-  t.is(ask(put(1)).code, 'BACKLOG_CORRUPT')
-  t.is(ask(exchange(1)).code, 'BACKLOG_CORRUPT')
-  t.deepEqual(troubles(told), ['BACKLOG_CORRUPT'])
+  t.is(send(put(1)).code, 'BACKLOG_CORRUPT')
+  t.is(send(exchange(1)).code, 'BACKLOG_CORRUPT')
+  t.deepEqual(troubles(reported), ['BACKLOG_CORRUPT'])
 })
 test('F18: after a fault of the disk a put is not known to be stored', t => {
-  const { ask, fails } = stage(t, 'eio.db')
+  const { send, fails } = stage(t, 'eio.db')
   fails('commit', 'SQLITE_IOERR_FSYNC', 2)
-  t.is(ask(put(1)).code, 'OUTCOME_UNKNOWN')
-  t.is(ask(put(1)).code, undefined)
+  t.is(send(put(1)).code, 'OUTCOME_UNKNOWN')
+  t.is(send(put(1)).code, undefined)
 })
 test('F16: a lock that is held for too long refuses what may be refused, and exchanges wait on', async t => {
-  const { clock, told, ask } = stage(t, 'busy.db')
+  const { clock, reported, send } = stage(t, 'busy.db')
   const other = new (loadSqlite())(at('busy.db'))
   other.exec('begin immediate')
-  const [putting, turning] = [ask(put(1)), ask(exchange(1))]
+  const [putting, turning] = [send(put(1)), send(exchange(1))]
   await clock.advance(9_000)
   t.deepEqual([putting.ok, putting.code], [undefined, undefined])
   await clock.advance(2_000)
   t.is(putting.code, 'BACKLOG_BUSY')
-  t.deepEqual(troubles(told), ['BACKLOG_BUSY'])
+  t.deepEqual(troubles(reported), ['BACKLOG_BUSY'])
   t.deepEqual([turning.ok, turning.code], [undefined, undefined])
   other.exec('rollback')
   other.close()
@@ -271,31 +271,31 @@ test('F16: a lock that is held for too long refuses what may be refused, and exc
   t.is(turning.ok?.claimed.seqs.length, 0)
 })
 test('stall: a loop that is silent for too long loses its claims, and is notified when it is back', async t => {
-  const { clock, loop, told, ask } = stage(t, 'stall.db', 'w1', 4_000)
-  ask(put(1))
-  t.is((ask(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
+  const { clock, loop, reported, send } = stage(t, 'stall.db', 'w1', 4_000)
+  send(put(1))
+  t.is((send(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
   await clock.advance(1_200)
-  t.deepEqual(told.filter(({ kind }) => kind === 'ping').length, 1)
+  t.deepEqual(reported.filter(({ kind }) => kind === 'ping').length, 1)
   await clock.advance(3_000)
   loop.pong()
-  t.false(told.some(({ kind }) => kind === 'stalled'))
+  t.false(reported.some(({ kind }) => kind === 'stalled'))
   await clock.advance(6_000)
-  t.false(told.some(({ kind }) => kind === 'stalled'))
+  t.false(reported.some(({ kind }) => kind === 'stalled'))
   loop.pong()
-  t.true(told.some(({ kind }) => kind === 'stalled'))
-  t.like((ask(exchange(0)).ok as ExchangeReply).counts, { pending: 1, underway: 0 })
+  t.true(reported.some(({ kind }) => kind === 'stalled'))
+  t.like((send(exchange(0)).ok as ExchangeReply).counts, { pending: 1, underway: 0 })
 })
 test('stall: time in which the whole process stood still is no silence', async t => {
-  const { clock, loop, told } = stage(t, 'sigstop.db', 'w1', 4_000)
+  const { clock, loop, reported } = stage(t, 'sigstop.db', 'w1', 4_000)
   await clock.advance(1_100)
   clock.block(600_000)
   await clock.advance(1)
   loop.pong()
-  t.false(told.some(({ kind }) => kind === 'stalled'))
+  t.false(reported.some(({ kind }) => kind === 'stalled'))
 })
 test('others: a lone process sleeps when nothing happens, and wakes when it is notified of a write', async t => {
-  const { clock, ask, told, written, path } = stage(t, 'alone.db')
-  ask(put(1))
+  const { clock, send, reported, written, path } = stage(t, 'alone.db')
+  send(put(1))
   await clock.advance(1_900)
   t.is(written(), undefined)
   await clock.advance(1_000)
@@ -305,20 +305,20 @@ test('others: a lone process sleeps when nothing happens, and wakes when it is n
 
   // Its own checkpoint, or a reader.
   written()?.()
-  t.false(told.some(({ kind }) => kind === 'changed'))
+  t.false(reported.some(({ kind }) => kind === 'changed'))
   const db = new (loadSqlite())(path)
   db.exec('create table mine (x)')
   db.close()
   written()?.()
 
-  t.is(told.filter(({ kind }) => kind === 'changed').length, 1)
+  t.is(reported.filter(({ kind }) => kind === 'changed').length, 1)
   t.is(written(), undefined)
   t.true((clock.next as number) - clock.now() <= 25)
 })
 
 test('others: a lone process that cannot be notified of writes does not sleep', async t => {
-  const { clock, ask, written } = stage(t, 'untold.db', 'w1', 300_000, false)
-  ask(put(1))
+  const { clock, send, written } = stage(t, 'untold.db', 'w1', 300_000, false)
+  send(put(1))
   await clock.advance(10_000)
   t.not(written(), undefined)
   await clock.advance((clock.next as number) - clock.now())
@@ -328,7 +328,7 @@ test('others: a lone process that cannot be notified of writes does not sleep', 
 test('others: a process beside others does not sleep, because a death must be noticed soon', async t => {
   const one = stage(t, 'together.db', 'w1')
   const other = stage(t, 'together.db', 'w2')
-  one.ask(put(1))
+  one.send(put(1))
   for (const { clock } of [one, other]) await clock.advance(5_000)
 
   t.is(one.written(), undefined)
@@ -340,15 +340,15 @@ test('others: a commit of another process is noticed, and idle processes do not 
   const other = stage(t, 'others.db', 'w2')
   await one.clock.advance(1_000)
   await other.clock.advance(1_000)
-  const changes = ({ told }: Stage): number => told.filter(({ kind }) => kind === 'changed').length
+  const changes = ({ reported }: Stage): number => reported.filter(({ kind }) => kind === 'changed').length
   const [before, others] = [changes(one), changes(other)]
-  other.ask(put(1))
+  other.send(put(1))
   await one.clock.advance(200)
   t.is(changes(one), before + 1)
   for (let i = 0; i < 5; i++) {
-    one.ask(exchange(0))
+    one.send(exchange(0))
     await other.clock.advance(200)
-    other.ask(exchange(0))
+    other.send(exchange(0))
     await one.clock.advance(200)
   }
   t.deepEqual([changes(one), changes(other)], [before + 1, others])
@@ -356,20 +356,20 @@ test('others: a commit of another process is noticed, and idle processes do not 
 test('others: a death is known within a quarter of a second, and the jobs of the dead worker can be claimed', async t => {
   const one = stage(t, 'death.db', 'w1')
   const dying = stage(t, 'death.db', 'w2')
-  dying.ask(put(1))
-  t.is((dying.ask(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
+  dying.send(put(1))
+  t.is((dying.send(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
   await one.clock.advance(5_000)
-  t.is((one.ask(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 0)
-  const before = one.told.length
+  t.is((one.send(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 0)
+  const before = one.reported.length
 
   dying.die()
   await one.clock.advance(250)
 
-  t.true(one.told.slice(before).some(({ kind }) => kind === 'changed'))
-  t.is((one.ask(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
+  t.true(one.reported.slice(before).some(({ kind }) => kind === 'changed'))
+  t.is((one.send(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
 })
 
-const isGone = ({ told }: Stage): boolean => told.some(({ kind }) => kind === 'refused')
+const isGone = ({ reported }: Stage): boolean => reported.some(({ kind }) => kind === 'refused')
 const gone = { ok: undefined, code: undefined }
 
 test('gone: a file that is deleted is noticed within half a second after activity, and within a second by a loop that sleeps', async t => {
@@ -378,7 +378,7 @@ test('gone: a file that is deleted is noticed within half a second after activit
     ['gone-asleep.db', 3_000, 950],
   ] as const) {
     const one = stage(t, file)
-    one.ask(put(1))
+    one.send(put(1))
     await one.clock.advance(quietMs)
     t.is(one.written() !== undefined, noticedMs > 900)
     unlinkSync(one.path)
@@ -394,10 +394,10 @@ test('gone: a loop that is busy with requests notices a deleted file as soon', t
   // No timer rings while the thread works off one request after the other.
   for (let i = 0; i < 50 && !isGone(one); i++) {
     one.clock.block(10)
-    if (one.ask(put(1)).ok) stored++
+    if (one.send(put(1)).ok) stored++
   }
 
   t.true(isGone(one))
   t.true(stored < 50)
-  t.like(one.ask(put(1)), gone)
+  t.like(one.send(put(1)), gone)
 })

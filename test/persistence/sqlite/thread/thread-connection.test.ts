@@ -102,8 +102,8 @@ async function opened(failed: (error: unknown) => void) {
 }
 
 test('thread-connection: a file that a new thread cannot open is tried until it opens, and then the requests are sent again', async t => {
-  const told: unknown[] = []
-  const { link, clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
+  const reported: unknown[] = []
+  const { link, clock, threads } = await opened(error => reported.push((error as { code?: unknown }).code))
   const looked = link.request({ kind: 'find', queue: 1, target: 'any' })
   threads[0]?.events.exit(1)
   for (const [i, code] of ['BACKLOG_DISK', 'BACKLOG_BUSY', 'DISK_FULL'].entries()) {
@@ -115,11 +115,11 @@ test('thread-connection: a file that a new thread cannot open is tried until it 
   threads[4]?.events.message(opens)
   await clock.settle()
 
-  const asked = threads[4]?.said.flatMap(said => (said.kind === 'requests' ? said.requests : [])) ?? []
-  const [id] = asked.find(([, { kind }]) => kind === 'find') ?? [0]
+  const requested = threads[4]?.said.flatMap(said => (said.kind === 'requests' ? said.requests : [])) ?? []
+  const [id] = requested.find(([, { kind }]) => kind === 'find') ?? [0]
   threads[4]?.events.message({ kind: 'replies', replies: [[id, { ok: 'found' }]] })
   t.is(await looked, 'found')
-  t.deepEqual(told, ['BACKLOG_DISK'])
+  t.deepEqual(reported, ['BACKLOG_DISK'])
 })
 
 test('thread-connection: if a file cannot be opened for a minute, or for a reason that stays, all requests fail', async t => {
@@ -152,8 +152,8 @@ test('thread-connection: while the file stays shut it can be closed', async t =>
 })
 
 test('thread-connection: a name that the disk or a lock keeps from being taken up anew, after the thread has died, is tried until it is', async t => {
-  const told: unknown[] = []
-  const { clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
+  const reported: unknown[] = []
+  const { clock, threads } = await opened(error => reported.push((error as { code?: unknown }).code))
   threads[0]?.events.exit(1)
   threads[1]?.events.message(opens)
   const attaches = () =>
@@ -173,7 +173,7 @@ test('thread-connection: a name that the disk or a lock keeps from being taken u
   await clock.advance(10_000)
 
   t.is(attaches().length, 4)
-  t.deepEqual(told, ['DISK_FULL'])
+  t.deepEqual(reported, ['DISK_FULL'])
 })
 
 test('thread-connection: a queue that has left meanwhile is not taken up anew', async t => {
@@ -204,11 +204,11 @@ test('thread-connection: a question that waits for its fate when the file is clo
     ['dead', 'BACKLOG_THREAD'],
   ] as const) {
     const { link, clock, member: client, threads } = await opened(() => {})
-    const told: unknown[] = []
-    const tell = (asked: Promise<unknown>): void => void asked.catch(({ code }) => told.push(code))
+    const reported: unknown[] = []
+    const report = (requested: Promise<unknown>): void => void requested.catch(({ code }) => reported.push(code))
     // The first finds out by a look, and the other waits for that.
-    tell(link.request(putOf(1)))
-    tell(link.request({ kind: 'list', queue: 1, state: undefined, key: undefined, limit: 1, after: undefined }))
+    report(link.request(putOf(1)))
+    report(link.request({ kind: 'list', queue: 1, state: undefined, key: undefined, limit: 1, after: undefined }))
     threads[0]?.events.exit(1)
     threads[1]?.events.message(opens)
     await clock.settle()
@@ -219,7 +219,7 @@ test('thread-connection: a question that waits for its fate when the file is clo
     } else threads[1]?.events.exit(1)
     await clock.settle()
 
-    t.deepEqual(told, ['OUTCOME_UNKNOWN', code])
+    t.deepEqual(reported, ['OUTCOME_UNKNOWN', code])
   }
 })
 
@@ -228,19 +228,19 @@ const exchangeOf = (number: number): ExchangeRequest =>
 
 test('thread-connection: requests made after a death are sent behind earlier ones, also if the outcome of those must be looked up', async t => {
   const { link, clock, threads } = await opened(() => {})
-  const ask = (request: Request): void => void link.request(request).catch(() => {})
-  const asked = (thread: number) =>
+  const send = (request: Request): void => void link.request(request).catch(() => {})
+  const requested = (thread: number) =>
     threads[thread]?.said.flatMap(said => (said.kind === 'requests' ? said.requests : [])) ?? []
   const numbers = (thread: number) =>
-    asked(thread).flatMap(([, request]) => (request.kind === 'exchange' ? request.number : []))
-  ask(putOf(1))
-  ask(exchangeOf(1))
+    requested(thread).flatMap(([, request]) => (request.kind === 'exchange' ? request.number : []))
+  send(putOf(1))
+  send(exchangeOf(1))
   await clock.settle()
   threads[0]?.events.exit(1)
-  ask(exchangeOf(2))
+  send(exchangeOf(2))
   threads[1]?.events.message(opens)
   await clock.settle()
-  ask(exchangeOf(3))
+  send(exchangeOf(3))
   await clock.settle()
   t.deepEqual(numbers(1), [])
   // This thread dies too before the put is found.
@@ -248,14 +248,14 @@ test('thread-connection: requests made after a death are sent behind earlier one
   threads[1]?.events.exit(1)
   threads[2]?.events.message(opens)
   await clock.settle()
-  ask(exchangeOf(4))
-  const looks = asked(2).filter(([, { kind }]) => kind === 'replay')
+  send(exchangeOf(4))
+  const looks = requested(2).filter(([, { kind }]) => kind === 'replay')
 
   threads[2]?.events.message({ kind: 'replies', replies: looks.map(([id]) => [id, { ok: undefined }]) })
   await clock.settle()
 
   t.deepEqual(numbers(2), [1, 2, 3, 4])
-  t.is(asked(2).filter(([, { kind }]) => kind === 'put').length, 1)
+  t.is(requested(2).filter(([, { kind }]) => kind === 'put').length, 1)
 })
 
 test('thread-connection: of two queues of one name the first to attach works, however long its path takes to be resolved', async t => {

@@ -1,4 +1,4 @@
-/** Who hears of what a crash did to a job: the worker that goes on with the name, and whoever put the job and waits. */
+/** Where the outcome of a crash is reported: by the worker that goes on with the name, and to the caller that awaits the job. */
 import test, { type ExecutionContext } from 'ava'
 import { endAll, filledFile, stopAll, type WorkerPool, type WorkerProcess, workerPool } from '../support/worker-pool.ts'
 
@@ -16,9 +16,9 @@ async function noticedByWeb(jobs: number): Promise<{ c: WorkerPool; web: WorkerP
   return { c, web }
 }
 const counted = async (web: WorkerProcess, state: string, count: number): Promise<void> => {
-  while (((await web.ask('counts')) as Record<string, number>)[state] !== count) await web.ask('jobs')
+  while (((await web.send('counts')) as Record<string, number>)[state] !== count) await web.send('jobs')
 }
-const heardBy = (c: WorkerPool, t: ExecutionContext, who: string, jobs: number): void => {
+const seenBy = (c: WorkerPool, t: ExecutionContext, who: string, jobs: number): void => {
   const ids = Array.from({ length: jobs }, (_, i) => `job-${i}`)
   t.deepEqual(c.jobs('recovered', who), ids)
   t.deepEqual(c.jobs('failed', who), ids)
@@ -33,11 +33,11 @@ test('a worker that starts after a process without a handler noticed the death e
   await stopAll(next)
   const after = c.start({ who: 'after', body: 'end', afterCrash: 'fail' })
   await after.reported('ready')
-  await after.ask('idle')
+  await after.send('idle')
 
-  heardBy(c, t, 'next', 3)
-  heardBy(c, t, 'web', 0)
-  heardBy(c, t, 'after', 0)
+  seenBy(c, t, 'next', 3)
+  seenBy(c, t, 'web', 0)
+  seenBy(c, t, 'after', 0)
   await stopAll(after, web)
   t.deepEqual(c.checkFile(), [])
 })
@@ -54,7 +54,7 @@ test('a living worker emits the endings, whichever process noticed the death', a
   dying.kill()
   await living.reported('failed', 2)
 
-  heardBy(c, t, 'living', 2)
+  seenBy(c, t, 'living', 2)
   await stopAll(living, ...webs)
   t.deepEqual(c.checkFile(), [])
 })
@@ -65,7 +65,7 @@ test('a caller that awaits a result gets the failure of its job, though no worke
   await web.reported('ready')
   const dying = c.start({ who: 'dying', body: 'deaf', afterCrash: 'fail' })
   await dying.reported('ready')
-  const run = web.ask('run', 1)
+  const run = web.send('run', 1)
   run.catch(() => {})
   await dying.reported('start')
 
@@ -85,7 +85,7 @@ test('a worker that dies after the first of the endings leaves none unreported',
   const next = c.start({ who: 'next', body: 'end', afterCrash: 'fail' })
   await next.reported('failed', 3)
 
-  heardBy(c, t, 'next', 3)
+  seenBy(c, t, 'next', 3)
   await stopAll(next, web)
   t.deepEqual(c.checkFile(), [])
 })
