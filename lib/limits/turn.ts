@@ -8,7 +8,10 @@ export const turnLimit: Limit = {
     if (!rate || !rule || !ahead || ahead.amount === 0) return undefined
     // A job that takes nothing of the rule takes nothing from others.
     if (rule.unit !== undefined && amountOf(cost, rule.unit) === 0) return undefined
-    const until = Math.min(rate.nextBehind(ahead.amount, cost, now), ahead.until)
+    // The first start after a hold may hold the rule again, which takes the capacity that is left for others. So it belongs to
+    // the queue whose turn it is. The rate remembers the hold until then.
+    const isAfterHold = rate.heldUntil > -Infinity && rate.heldUntil <= now
+    const until = isAfterHold ? ahead.until : Math.min(rate.nextBehind(ahead.amount, cost, now), ahead.until)
     return until > now ? { why: 'rate', until, rule, never: false } : undefined
   },
 }

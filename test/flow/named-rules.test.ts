@@ -401,6 +401,24 @@ test('named rules: Throttled with a rule holds all queues that share it, and no 
   t.is([...namesOf(starts)].sort().join(''), 'aabboo')
 })
 
+test('named rules: a queue whose every start holds the rule again does not starve the others', async t => {
+  const parts = shared()
+  const { clock, starts, open, put, pass } = parts
+  const rate = gateway(4, 10) as never
+  const a = refusing(parts, 'a', Array(20).fill(new Throttled(30, { rule: 'gateway' })), { rate, width: 1 })
+  const [b, c] = [open('b', { rate, width: 1 }), open('c', { rate, width: 1 })]
+  await opened(a, b, c)
+  await put(a, 1)
+  await clock.settle()
+  await put(b, 2)
+  await put(c, 2)
+  await clock.settle()
+
+  await pass(300)
+
+  t.is([...namesOf(starts)].sort().join(''), 'bbcc')
+})
+
 test('named rules: a hold of a rule lasts at most maxHold, and a shorter one does not end it', async t => {
   const parts = shared()
   const { clock, starts, open, put, pass } = parts

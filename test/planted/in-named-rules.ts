@@ -10,6 +10,13 @@ export const inNamedRules: readonly Plant[] = [
     finders: ['lib/limits/named-rules', 'flow/named-rules'],
   },
   {
+    name: 'after a hold any queue may start first by a named rule',
+    file: 'lib/limits/turn.ts',
+    edits: [{ find: 'rate.heldUntil > -Infinity && rate.heldUntil <= now', replace: 'rate.heldUntil === Infinity' }],
+    why: 'a queue whose every start holds the rule again leaves no start for the others',
+    finders: ['flow/named-rules'],
+  },
+  {
     name: 'a queue that is late is waited for all the same',
     file: 'lib/limits/rule-turns.ts',
     edits: [{ find: 'return from <= now && now < until', replace: 'return from <= now' }],

@@ -4,7 +4,7 @@
  */
 import { type Backlog, DispatchQueue, type QueueOptions, Throttled } from '../../lib/index.ts'
 import type { SimulatedProcess } from '../../testing/simulated/process.ts'
-import type { BesidePlan, Command } from './plan.ts'
+import { type BesidePlan, type Command, keepOf } from './plan.ts'
 import type { ProcessSlot } from './process-slot.ts'
 import type { World } from './world.ts'
 
@@ -25,6 +25,7 @@ export function openBeside(
   const options: QueueOptions<string, string> = {
     ...{ name: config.backlog === 'memory' ? `${besideName} ${life}` : besideName, clock, backlog },
     rate: [...plan.rate],
+    keep: keepOf(config),
     ...(plan.cost > 0 && { cost: { tokens: plan.cost } }),
     ...(works && { width: plan.width }),
   }

@@ -12,6 +12,9 @@ const unknownAfterLoss: readonly Invariant[] = [
 /** Invariants about bodies in all processes, whose jobs nobody else may have meanwhile. */
 const bodiesOfAll: readonly Invariant[] = ['I24', 'I28']
 
+/** Invariants of rules that all queues of one backlog share. */
+const ofBacklog: readonly Invariant[] = ['I29', 'I30']
+
 /** Faults after which there is no bound on how late a start may be. */
 const disturbs =
   /^(?:(?:busy|full|disk|slow|refused|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a (?:body|listener) that (?:holds up|blocks))/
@@ -63,10 +66,24 @@ export function judge(world: World): string[] {
   const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }
   // Such a job may start after a width was lowered, but never above the widest.
   const others = invariants.filter(invariant => !late.includes(invariant))
-  if (!lossy)
-    return [...lines(entries, { ...bounds, except }), ...lines(entries, { slackMs: Infinity, except: others })]
+  if (!lossy) {
+    const own = memory ? ofBacklog : []
+    const each = new Set(memory ? entries.map(({ process }) => process) : [])
+    return [
+      ...lines(entries, { ...bounds, except: [...except, ...own] }),
+      ...lines(entries, { slackMs: Infinity, except: others }),
+      ...[...each].flatMap(process => judgeAlone(entries, process, { ...bounds, except })),
+    ]
+  }
   const after = { ...bounds, except: [...except, ...unknownAfterLoss] }
   return cutAtLosses(entries).flatMap((part, i) => lines(part, i === 0 ? { ...bounds, except } : after))
+}
+
+/** The invariants of a backlog, which has the entries of one process if it is in memory. */
+function judgeAlone(entries: readonly Entry[], process: string, options: CheckOptions): string[] {
+  const others = invariants.filter(invariant => !ofBacklog.includes(invariant))
+  const own = entries.filter(entry => entry.process === process)
+  return lines(own, { ...options, except: [...(options.except ?? []), ...others] })
 }
 
 /** The history before the first power cut, and after each. */

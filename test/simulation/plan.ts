@@ -2,6 +2,7 @@
  * The plan of a simulated run, as plain data: its processes, commands and faults. A seed determines the plan, and the plan
  * alone determines the run. A plan that fails is reduced and pasted into a test as it is.
  */
+import type { KeepOptions } from '../../lib/options/options.ts'
 import { Chance } from '../../testing/simulated/chance.ts'
 
 /** How a body ends in one attempt. */
@@ -78,6 +79,10 @@ export interface Config {
   readonly beside?: BesidePlan | undefined
 }
 /** The second queue. */
+/** What both queues keep of jobs that have ended. */
+export function keepOf({ keepMs, idsMs, results }: Config): KeepOptions {
+  return { finished: keepMs, failed: keepMs, cancelled: keepMs, ids: idsMs, results: results && keepMs > 0 }
+}
 export interface BesidePlan {
   readonly width: number
   /** What the queue of the plan declares besides its own rules. */

@@ -32,6 +32,7 @@ import {
   hostileKeys,
   type KeyPlan,
   type KeysPlan,
+  keepOf,
   type Plan,
   type Script,
   stallMost,
@@ -197,10 +198,7 @@ export class World {
       },
       ...{ size: config.size, overflow: config.overflow },
       ...(works && this.#ofWorkers()),
-      keep: {
-        ...{ finished: config.keepMs, failed: config.keepMs, cancelled: config.keepMs, ids: config.idsMs },
-        results: config.results && config.keepMs > 0,
-      },
+      keep: keepOf(config),
     }
   }
   #ofWorkers(): QueueOptions<Script, string> {

@@ -27,6 +27,11 @@ export const blame: Checker = (history, sure) => {
   const beside = new Map<string, { readonly others: readonly string[]; readonly crash: Entry }>()
   /** Manual retries, by call: the job, and the number of its deaths at the time of the request. */
   const retries = new Map<number, { readonly job: string; readonly count: number }>()
+  const lastStalls = new Map<string, number>()
+  for (const { kind, process, seq, ...of } of history) {
+    if (kind === 'emitted' && 'event' in of && of.event === 'stalled') lastStalls.set(process, seq)
+  }
+  const stallsAfter = (process: string, { seq }: Entry): boolean => (lastStalls.get(process) ?? 0) > seq
   let limit: number | undefined
   let failsAtOnce = false
   const isSuspect = (run: Run): boolean => !run.over && (run.launch?.crashes ?? 0) > 0
@@ -103,7 +108,11 @@ export const blame: Checker = (history, sure) => {
       other => other !== run && other.process === process && other.launch && !other.released,
     )
     if (crashes > 0) {
-      const count = deaths.get(job) ?? 0
+      // A loop that stands still notices only when it goes on that its jobs were taken over.
+      const unnoticed = [...runs.values()].filter(
+        other => other.job === job && other.process !== process && !other.over && stallsAfter(other.process, entry),
+      )
+      const count = (deaths.get(job) ?? 0) + unnoticed.length
       sure(crashes <= count, () => `job ${job} is blamed for ${crashes} crashes of ${count}: ${at(entry)}`, entry)
       const other = others.find(isSuspect)
       const message = (): string => `job ${job} started beside ${other?.job}, and both are suspects: ${at(entry)}`

@@ -1,4 +1,5 @@
 /** I24, I25, I26: over all processes, no key runs more bodies, starts faster, or starts at all when it may not. */
+import type { RateRule } from '../../lib/rate/rules.ts'
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found, hairMs, isWaiting } from './judge.ts'
 import { KeySettings } from './key-settings.ts'
@@ -58,6 +59,8 @@ export class KeyStarts {
   readonly #settings: KeySettings
   readonly #costs = new Costs()
   readonly #starts = new Map<string, Starts>()
+  /** The declarations for all keys, and the rules of a key without an override from then on. */
+  readonly #declarations: { readonly by: Entry; readonly rules: readonly RateRule[] }[] = []
 
   constructor(settings: KeySettings, slackMs: number) {
     this.#settings = settings
@@ -71,6 +74,7 @@ export class KeyStarts {
       return
     }
     if (entry.kind === 'key') this.of(entry.key, entry)
+    if (entry.kind === 'opened' && entry.keys) this.#declarations.push({ by: entry, rules: entry.keys.rate })
     const changes = entry.kind === 'key' || entry.kind === 'clearOverrides' || entry.kind === 'opened'
     for (const [key, starts] of this.#starts) {
       starts.take(entry)
@@ -81,7 +85,13 @@ export class KeyStarts {
   of(key: string, since: Entry): Starts {
     return found(this.#starts, key, () => {
       const starts = new Starts(this.#slackMs, this.#costs)
-      starts.change(since, this.#settings.latest(key).rate)
+      // A job that was granted before a declaration may come to its first line after it, and then that start is forgotten.
+      for (const [i, { by, rules }] of this.#declarations.entries()) {
+        if (i === 0) starts.change(by, [])
+        starts.change(by, rules)
+      }
+      const { rate } = this.#settings.latest(key)
+      if (rate !== starts.rules) starts.change(since, rate)
       return starts
     })
   }

@@ -328,8 +328,8 @@ export class Waiting {
       this.#begin(job, entry)
       const calls = ofPut ? (this.calls.get(job.id) ?? []).filter(({ process }) => process === entry.process) : []
       const [by] = calls
-      // Only a reply shows which of several puts it was.
-      if (by && job.phase === 'requested' && calls.length === 1) this.#accept(job, entry, by)
+      // Only a reply shows which of several puts it was, or whether it was a retry.
+      if (by && job.phase === 'requested' && calls.length === 1 && job.changing === 0) this.#accept(job, entry, by)
       else if (ofPut && (job.phase === 'requested' || job.phase === 'released')) job.phase = 'unknown'
       else if (ofPut && job.phase === 'over') {
         // It was put again before it ended, and accepted once its id was forgotten: it is another job.

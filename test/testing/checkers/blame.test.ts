@@ -138,3 +138,19 @@ I23.right('the death of the thread that holds the lock of a process', history =>
     .opened()
     .start('a', 1, { crashes: 1 }),
 )
+I23.right('a loop that stood still notices only afterwards that its job was taken over', history =>
+  history
+    .opened()
+    .put('a')
+    .start('a')
+    .in('b')
+    .opened()
+    .start('a', 1, { crashes: 1 })
+    .in('a')
+    .add({ kind: 'emitted', event: 'stalled' }),
+)
+I23.wrong(
+  'a job that a living process has, and whose loop never stood still',
+  /job a is blamed for 1 crashes of 0/,
+  history => history.opened().put('a').start('a').in('b').opened().start('a', 1, { crashes: 1 }),
+)

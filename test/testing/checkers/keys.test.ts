@@ -133,6 +133,11 @@ I25.right('while rules are changed, a start may obey the former ones', history =
     .at(100)
     .start('b'),
 )
+I25.right(
+  'a start that was granted while no rules were declared is forgotten, wherever its first line comes',
+  history =>
+    history.opened().put('a', k).put('b', k).in('b').sharing(onePer100).in('a').start('a').in('b').at(50).start('b'),
+)
 I25.wrong('two starts of a key in a window that may have one', /2 starts lie within 100 ms/, history =>
   history.sharing(onePer100).put('a', k).put('b', k).start('a').at(99).start('b'),
 )

@@ -213,6 +213,26 @@ I8.right('a put that waited for room until its id was forgotten makes another jo
     .at(10)
     .start('a'),
 )
+I8.right('a put of a job that is retried meanwhile: its event does not show the priority of the put', history =>
+  history
+    .opened({ width: 2 })
+    .put('a')
+    .start('a')
+    .release('a', { code: 'no' })
+    .announced('a', 'failed')
+    .in('b')
+    .opened({ works: false })
+    .add({ kind: 'retry', call: 90, job: 'a' })
+    .called('a', { priority: 1, call: 91 })
+    .emitted('pending', 'a')
+    .add({ kind: 'answered', of: 'retry', call: 90 })
+    .add({ kind: 'refused', of: 'put', call: 91, code: 'ID_CONFLICT' })
+    .put('c')
+    .in('a')
+    .at(5)
+    .start('a')
+    .start('c'),
+)
 I8.wrong('the less important first', /job a started while job b was due and comes before it/, history =>
   history.opened(paused).put('a').put('b', { priority: -1 }).at(5).add(resume).start('a'),
 )
