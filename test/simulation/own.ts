@@ -76,7 +76,9 @@ export class Own {
     const Database = loadSqlite()
     const db = pooled?.own ?? new Database(path)
     const claims = 'select id, fence from rdq_underway u join rdq_job j using (seq) where u.key is not null'
-    const claimed = db.prepare(claims).all() as { readonly id: string; readonly fence: number }[]
+    // If its first exchange failed, the file has no tables yet.
+    const isNew = db.prepare("select 1 from sqlite_master where name = 'rdq_underway'").get() === undefined
+    const claimed = isNew ? [] : (db.prepare(claims).all() as { readonly id: string; readonly fence: number }[])
     if (!pooled) db.close()
     const launched = history.entries.filter(({ kind }) => kind === 'launch') as Entry<'launch'>[]
     return claimed.filter(({ id, fence }) => !launched.some(of => of.job === id && of.fence === fence)).length
