@@ -64,7 +64,7 @@ const samples = [
   { contender: 'broken', turn: 2, error: 'no such thing' },
 ]
 
-test('bench: the page, its plots, its data and the figures of the README are what the data says', async t => {
+test('bench: the page, its plots, its data and the figures of the README match the recorded data', async t => {
   const reportOf = await bench('write.mjs', 'reportOf')
 
   const report = reportOf(textOf(dataPath), textOf('README.md'))
@@ -112,7 +112,7 @@ test('bench: a result as lines, read again, is the same result', async t => {
   t.is(lines.length, 1 + 1 + 3, 'a machine, a part, and one for each contender, also for the one that failed')
 })
 
-test('bench: of a part that was measured twice the last counts', async t => {
+test('bench: the last measurement of a part counts', async t => {
   const [resultOf, linesOf, fromLines] = await Promise.all([
     bench('results.mjs', 'resultOf'),
     bench('results.mjs', 'linesOf'),
@@ -136,7 +136,7 @@ test('bench: figures of two machines are refused in one report', async t => {
   t.throws(() => fromLines(''), { message: /on which machine/ })
 })
 
-test('bench: a bound that is missed says by how much, one with an alternative is met by either, one without a figure is not met', async t => {
+test('bench: a missed bound says by how much, an alternative is enough, and a bound without a figure is missed', async t => {
   const [resultOf, boundText] = await Promise.all([bench('results.mjs', 'resultOf'), bench('report.mjs', 'boundText')])
 
   const { bounds } = resultOf('s', part, { ...run, samples })
@@ -149,7 +149,7 @@ test('bench: a bound that is missed says by how much, one with an alternative is
   ])
 })
 
-test('bench: a bound that is missed by a hair does not look met', async t => {
+test('bench: a bound that is missed narrowly is not shown as met', async t => {
   const [resultOf, boundText] = await Promise.all([bench('results.mjs', 'resultOf'), bench('report.mjs', 'boundText')])
   const bound = { kind: 'bound', contender: 'rdq', metric: 'rate', atLeast: 99 }
   const nearly = [{ contender: 'rdq', turn: 0, figures: { rate: 98.98 } }]

@@ -239,7 +239,7 @@ test('docs: each fence of README.md and docs/ says something that this test know
   )
 })
 
-test('docs: the compiler complains of nothing besides the examples', async t => {
+test('docs: the compiler reports no error outside of the examples', async t => {
   t.is((await compiled).get(''), undefined)
 })
 

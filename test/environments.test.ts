@@ -31,7 +31,7 @@ import { SqliteBacklog } from 'rdq/sqlite'`
 const requires = `const { DispatchError, DispatchQueue } = require('rdq')
 const { SqliteBacklog } = require('rdq/sqlite')`
 
-test('environments: CommonJS requires it, and has the same classes as whoever imports it', async t => {
+test('environments: CommonJS can require rdq, and gets the same classes as an import', async t => {
   const same = `import('rdq').then(m => { if (m.DispatchQueue !== DispatchQueue) throw new Error('two copies') })`
   const place = await installed.place('commonjs', { 'app.cjs': `${program(requires)}\nmain()\n${same}` })
 

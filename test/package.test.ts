@@ -92,14 +92,14 @@ function hasHeading({ file, heading }: Link): boolean {
   return headings.includes(heading) || textOf(file).includes(`id="${heading}"`)
 }
 
-test.serial('package: it brings its one dependency, and nothing else', async t => {
+test.serial('package: an install adds one dependency and nothing else', async t => {
   const modules = await readdir(join(installed.folder, 'node_modules'))
 
   t.deepEqual(Object.keys(manifest.dependencies), ['eventemitter3'])
   t.deepEqual(modules.filter(name => !name.startsWith('.')).sort(), ['eventemitter3', 'rdq'])
 })
 
-test.serial('package: publint finds nothing to say, not even a suggestion', async t => {
+test.serial('package: publint reports no error, warning or suggestion', async t => {
   const { buffer, byteOffset, byteLength } = await readFile(installed.tarball)
   const bytes = buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer
 
@@ -178,7 +178,7 @@ test.serial('package: the first lines of README.md compile and run where it is i
   t.is(code, 0, output)
 })
 
-test.serial('package: killed, the program of README.md that survives a restart goes on where it was', async t => {
+test.serial('package: the restart example of README.md continues where it was after being killed', async t => {
   const place = await application('restart', firstLines('Survive a restart'))
   t.is(await complaints(place), '')
   // By its own hand, so that it is known what was underway: in the handler of the third job.

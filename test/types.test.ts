@@ -121,7 +121,7 @@ test('types: a duration may come as a string from configuration, and is checked 
   t.throws(() => new DispatchQueue(() => {}, { timeout: JSON.parse('"soon"') as string }), { instanceOf: OptionError })
 })
 
-test('types: after is a duration, a Date, or the header of a response as it comes', t => {
+test('types: `after` is a duration, a Date, or the header of a response', t => {
   const headers = new Headers()
   expectTypeOf(headers.get('retry-after')).toExtend<After>()
   const incoming: { 'retry-after'?: string | undefined } = {}

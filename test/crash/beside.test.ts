@@ -25,7 +25,7 @@ async function pair(orders: Partial<Orders>): Promise<{ c: WorkerPool; web: Work
 }
 const range = (length: number): number[] => Array.from({ length }, (_, i) => i)
 
-test('jobs of a key are found page by page, in their order, and those of another are not', async t => {
+test('the jobs of a key are listed page by page in their order, without those of another key', async t => {
   const { c, web, worker } = await pair({ body: 'hang' })
   await web.send('put', 0, { id: 'first' })
   await worker.reported('start')
@@ -76,7 +76,7 @@ test('explain uses what the worker has declared and done', async t => {
   t.deepEqual(c.checkFile(), [])
 })
 
-test('results, and errors with their class, reach it when the worker keeps them; a failed job is retried, and runs there', async t => {
+test('kept results and errors reach a queue without a handler, and a job that it retries runs in the worker', async t => {
   const { c, web, worker } = await pair({ body: 'broken', keep: { finished: '1d', results: true } })
   const get = (): Promise<Snapshot> => web.send('get', 'a') as Promise<Snapshot>
   const result = (): Promise<unknown> => web.send('resultOf', 'a').catch(({ name, message }) => ({ name, message }))
@@ -149,7 +149,7 @@ test('clear cancels thousands of waiting jobs at once, and neither running jobs 
   t.deepEqual(c.checkFile(), [])
 })
 
-test('ended jobs are forgotten, with their ids, after the time that the worker says, and stay counted', async t => {
+test('ended jobs and their ids are forgotten after the time that the worker sets, and stay counted', async t => {
   const { c, web, worker } = await pair({ body: 'end', width: 50, keep: { finished: 300, ids: 600 } })
   const ids = range(250).map(i => `job-${i}`)
   for (const id of ids) await web.send('put', 1, { id })

@@ -10,7 +10,7 @@ for (const [how, poison] of [
   ['process.exit()', -2],
   ['SIGKILL after 400 ms', -400],
 ] as const) {
-  test(`one of ten jobs ends its process by ${how}: it alone is condemned`, async t => {
+  test(`one of ten jobs ends its process by ${how}, and it alone fails as poison`, async t => {
     const result = await runPoison({ jobs: 10, poisons: [poison], width: 10, together: 1 })
 
     t.deepEqual(result.wrong, [])
@@ -19,7 +19,7 @@ for (const [how, poison] of [
   })
 }
 
-test('two processes beside each other, and two jobs that kill them', async t => {
+test('two jobs that kill two processes are the only ones that fail as poison', async t => {
   const result = await runPoison({ jobs: 60, poisons: [-1, -400], width: 10, together: 2 })
 
   t.deepEqual(result.wrong, [])

@@ -29,7 +29,7 @@ function hasDisks(): boolean {
 }
 
 if (hasDisks()) {
-  test('F15: on a full disk puts are refused whole, a process may be killed, and every accepted job runs once there is room again', async t => {
+  test('F15: on a full disk puts are refused whole, a process may be killed, and every accepted job runs once there is space again', async t => {
     const program = fileURLToPath(new URL('../support/full-disk.js', import.meta.url))
     const { code, stdout, output } = await run(
       'unshare',
@@ -48,7 +48,7 @@ if (hasDisks()) {
     t.deepEqual(wrong, [])
   })
 
-  test('F26: on a disk that can only be read a new file, and one with jobs, is refused at open, and left as it is', async t => {
+  test('F26: on a read-only disk both a new file and an existing one are refused at open, and left unchanged', async t => {
     const disk = join(folder, 'read')
     mkdirSync(disk)
     const path = join(disk, 'jobs.db')

@@ -98,7 +98,7 @@ async function late(): Promise<{ c: WorkerPool; workers: WorkerProcess[] }> {
   return { c, workers: [slow, other] }
 }
 
-test('F10: a loop that was silent for too long loses its jobs, and emits no ending of them, its own or another', async t => {
+test('F10: a process whose loop was silent for too long loses its jobs, and emits no ending of them', async t => {
   const { c, workers } = await late()
   await workers[0]?.send('idle')
 
@@ -113,7 +113,7 @@ test('F10: a loop that was silent for too long loses its jobs, and emits no endi
 })
 
 if (process.platform === 'linux') {
-  test('F13: without file descriptors the queue cannot be opened, says why, once, and the process goes on', async t => {
+  test('F13: without file descriptors the queue rejects once with the reason, and the process goes on', async t => {
     const { path } = workerPool()
     const sqlite = pathToFileURL(bundled('persistence/sqlite/index')).href
     const ended = await child(
@@ -198,7 +198,7 @@ async function unclean(count: number): Promise<WorkerPool> {
   return c
 }
 
-test('F19: of a log that is torn, whole transactions are left: the jobs are those that were put first', async t => {
+test('F19: a torn log keeps its whole transactions, with the jobs that were put first', async t => {
   const from = await unclean(60)
   const bytes = statSync(`${from.path}-wal`).size
   const counts: number[] = []
@@ -219,7 +219,7 @@ test('F19: of a log that is torn, whole transactions are left: the jobs are thos
   )
 })
 
-test('F19: of a log with a bad page, what comes before it is left', async t => {
+test('F19: a log with a bad page keeps the transactions before it', async t => {
   const c = await unclean(60)
   const log = readFileSync(`${c.path}-wal`)
   log.fill(0x5a, Math.floor(log.length * 0.6), Math.floor(log.length * 0.6) + 512)
@@ -235,7 +235,7 @@ test('F19: of a log with a bad page, what comes before it is left', async t => {
   )
 })
 
-test('F19: without its -shm nothing is lost, and without its -wal the file is as it was when that was last written back', async t => {
+test('F19: a missing -shm loses nothing, and a missing -wal leaves the file as of the last checkpoint', async t => {
   const c = await unclean(20)
   rmSync(`${c.path}-shm`, { force: true })
   t.is((await workOff(c)).length, 20)
@@ -251,7 +251,7 @@ test('F19: without its -shm nothing is lost, and without its -wal the file is as
   t.deepEqual(from.checkFile(), [])
 })
 
-test('F20: a reader that stays holds up no writer, and the log is written back when it is gone', async t => {
+test('F20: a long reader delays no writer, and the log is written back when it has ended', async t => {
   const c = workerPool()
   const queue = new DispatchQueue<string>(() => {}, {
     ...{ name: 'q', width: 50, backlog: new SqliteBacklog(c.path, { durability: 'process' }), keep, paused: true },
@@ -291,7 +291,7 @@ test('F25: six processes open a new file at once, put and work, and none is refu
   t.deepEqual(c.checkFile(), [])
 })
 
-test('F27: columns, tables and rows of others are left alone, and a job that cannot be read fails alone', async t => {
+test('F27: foreign columns, tables and rows are left alone, and an unreadable job fails alone', async t => {
   const c = await filledFile([0, 1, 2])
   const db = new (loadSqlite())(c.path)
   db.exec(`

@@ -67,7 +67,7 @@ function longestWithout(lines: readonly Line[], who: string): number {
   return Math.max(longest, without)
 }
 
-test('four processes, some killed and some jobs cancelled: never more bodies than the global width, and none of it is lost', async t => {
+test('four processes, some of them killed, never run more bodies than the global width, and no slot is lost', async t => {
   const globalWidth = 3
   const range = Array.from({ length: 40 }, (_, i) => i)
   const c = await filledFile(range)
@@ -144,7 +144,7 @@ test('four processes, some killed and some jobs cancelled: never more bodies tha
   t.deepEqual(c.checkFile(), [])
 })
 
-test('what one process sets as the global width holds in the others, and over restarts', async t => {
+test('a global width that one process sets holds in the others, and over restarts', async t => {
   const c = await filledFile(Array.from({ length: 4 }, (_, i) => i))
   const web = c.start({ who: 'web' })
   const worker = c.start({ who: 'a', body: 'hang', width: 9, globalWidth: 1 })

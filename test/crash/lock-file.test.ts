@@ -29,7 +29,7 @@ function twiceAtOnce(c: WorkerPool): string[] {
   return twice
 }
 
-test('80 jobs in two processes, whose lock files are removed again and again: none runs twice', async t => {
+test('none of 80 jobs runs twice in two processes whose lock files are removed repeatedly', async t => {
   const count = 80
   const c = await filledFile(Array.from({ length: count }, (_, i) => i))
   const workers = ['a', 'b'].map(who => c.start({ who, body: 'long', width: 3, crashLimit: 100 }))
@@ -46,7 +46,7 @@ test('80 jobs in two processes, whose lock files are removed again and again: no
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a process that comes after the file was removed waits until the owner has made it anew', async t => {
+test('a process that starts after the lock file was removed waits until its owner has created it again', async t => {
   const c = await filledFile([0])
   const a = c.start({ who: 'a', body: 'hang', crashLimit: 100 })
   await a.reported('start')
@@ -89,7 +89,7 @@ test('a suspended process whose file was removed keeps its jobs from processes t
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a worker that died without a file is dead after a while, and its job runs', async t => {
+test('a worker that died without a lock file counts as dead after a while, and its job runs', async t => {
   const c = await filledFile([0])
   const a = c.start({ who: 'a', body: 'hang', crashLimit: 100 })
   await a.reported('start')
@@ -103,7 +103,7 @@ test('a worker that died without a file is dead after a while, and its job runs'
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a worker that was taken for dead while it stood still registers again, and dies as any other', async t => {
+test('a worker that was taken for dead while suspended registers again, and its later death is noticed', async t => {
   const c = await filledFile([0])
   const a = c.start({ who: 'a', body: 'hang', width: 2, crashLimit: 100 })
   await a.reported('start')

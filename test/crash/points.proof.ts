@@ -52,7 +52,7 @@ function sound(t: ExecutionContext, c: WorkerPool, what: string): void {
 }
 
 for (const at of ['received', 'committed'] as const) {
-  test(`SIGKILL when a put was ${at}: what is not there was not acknowledged, and what is there runs once`, async t => {
+  test(`SIGKILL when a put was ${at}: a missing job was not acknowledged, and an existing one runs once`, async t => {
     const c = workerPool()
 
     t.true(await killed(c, { at, of: 'put' }, { puts: 1 }))
@@ -66,7 +66,7 @@ for (const at of ['received', 'committed'] as const) {
   })
 }
 
-test('SIGKILL at each statement of a put: nothing of it is there', async t => {
+test('SIGKILL at each statement of a put: no part of it is stored', async t => {
   const tried = await eachStatement(40, async nth => {
     const c = workerPool()
     const dead = await killed(c, { at: 'statement', of: 'put', nth }, { puts: 1 })
@@ -142,7 +142,7 @@ test('SIGKILL at each statement of a settle: the job was not settled, and runs a
   t.log(`${tried} statements tried`)
 })
 
-test('SIGKILL at each statement of a recovery: the next one takes over whatever is left, once', async t => {
+test('SIGKILL at each statement of a recovery: the next recovery takes over the remaining jobs, once', async t => {
   const from = await filledFile([0, 1, 2])
   t.true(await killed(from, { at: 'start' }, { width: 3, body: 'deaf' }))
   const tried = await eachStatement(40, async nth => {

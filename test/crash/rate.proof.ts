@@ -51,7 +51,7 @@ test('F28: ten processes share one rate, and each has its own width', async t =>
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a restart neither bursts nor forgets: starts of killed processes still count', async t => {
+test('starts of killed processes still count after a restart', async t => {
   const c = await filledFile(Array.from({ length: 150 }, (_, i) => i))
   for (const until of [10, 25, 30]) {
     const dying = [1, 2].map(i => c.start({ who: `d${until}-${i}`, body: 'end', width: 3, rate }))

@@ -68,7 +68,7 @@ test('an ending is emitted by the process that ran the job, and by no other', as
   t.deepEqual(c.checkFile(), [])
 })
 
-test("afterCrash 'fail': the job fails, its error says why, and those that only waited run", async t => {
+test("afterCrash 'fail': the job fails, its error says why, and waiting jobs run", async t => {
   const c = await filledFile([0, 1])
   const dying = c.start({ body: 'deaf', afterCrash: 'fail' })
   await dying.reported('start')
@@ -91,7 +91,7 @@ test("afterCrash 'fail': the job fails, its error says why, and those that only 
 
 for (const answer of ['again', 'finished', 'failed'] as const) {
   for (const who of ['one that lives', 'the next that opens the file'] as const) {
-    test(`afterCrash: ${who} asks what became of the run, once, and hears '${answer}'`, async t => {
+    test(`afterCrash: ${who} is called once for the run, and returns '${answer}'`, async t => {
       const c = await filledFile([0])
       const afterCrash = `ask: ${answer}` as const
       const keep = { finished: '1d' } as const
@@ -187,7 +187,7 @@ test('afterCrash: if the process dies during the call, the next one gives the ve
   t.deepEqual(c.checkFile(), [])
 })
 
-test('I17: a job that is proven to kill its process three times is poison: it fails, and what waited behind it runs', async t => {
+test('I17: a job that provably kills its process three times fails as poison, and the jobs behind it run', async t => {
   const c = await filledFile([0, 1])
   // Of the first death nobody knows whether the handler had been called; from then on it is told before.
   for (let i = 0; i < 4; i++) t.is(await c.start({ who: 'dies', body: 'die' }).exited, 'SIGKILL')
@@ -207,7 +207,7 @@ test('I17: a job that is proven to kill its process three times is poison: it fa
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a crash uses no attempt: the second attempt that it cut short is the second again', async t => {
+test('a crash uses no attempt: a second attempt that it cut short runs as the second again', async t => {
   const c = await filledFile([0])
   const retry = { attempts: 2, delay: '1ms', jitter: false } as const
   const dying = c.start({ body: 'limp', retry })

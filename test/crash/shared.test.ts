@@ -13,7 +13,7 @@ type Snapshot =
 
 const keep = { finished: '1d' } as const
 
-test('a queue without a handler puts, looks and changes, and another process does the work', async t => {
+test('a queue without a handler puts, queries and commands jobs that another process runs', async t => {
   const c = workerPool()
   const web = c.start({ who: 'web', keep })
   const worker = c.start({ who: 'worker', body: 'hang', keep })
@@ -151,7 +151,7 @@ test('a shared pause holds in the other process, over the end of all processes, 
   t.deepEqual(c.checkFile(), [])
 })
 
-test('putWithin is noticed by a process that was alone with the file for long, and so are both puts of another one', async t => {
+test('a process that was alone with the file for long notices a putWithin and both puts of another process', async t => {
   const c = workerPool()
   const worker = c.start({ who: 'worker', body: 'end' })
   await worker.reported('ready')

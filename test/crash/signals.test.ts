@@ -23,7 +23,7 @@ test('F4: SIGTERM: bodies that end within the grace finish, nothing starts, and 
   t.deepEqual(c.checkFile(), [])
 })
 
-test('F4: SIGTERM: a body that goes on is cut short when the grace is over, its attempt is not used, and it keeps its place', async t => {
+test('F4: SIGTERM: a body is cut short when the grace is over; its job uses no attempt and keeps its place', async t => {
   const c = await filledFile([0, 1])
   const stops = c.start({ body: 'hang', grace: 100 })
   await stops.reported('start')
@@ -72,7 +72,7 @@ test('SIGTERM: a body that ignores its signal is abandoned, and its job runs els
   other.kill()
 })
 
-test('SIGKILL in the middle of a stop loses nothing', async t => {
+test('SIGKILL in the middle of a stop loses no job', async t => {
   const c = await filledFile([0, 1])
   const stops = c.start({ body: 'deaf', grace: 60_000 })
   await stops.reported('start')
@@ -90,7 +90,7 @@ test('SIGKILL in the middle of a stop loses nothing', async t => {
   t.deepEqual(c.checkFile(), [])
 })
 
-test('F7: a process that is stopped is not taken for dead: its job stays its own, and ends when it goes on', async t => {
+test('F7: a suspended process is not taken for dead: its job stays its own, and ends when it continues', async t => {
   const c = await filledFile([0])
   const sleeper = c.start({ who: 'sleeper', body: 'hang' })
   await sleeper.reported('start')
@@ -114,7 +114,7 @@ test('F7: a process that is stopped is not taken for dead: its job stays its own
   t.deepEqual(c.checkFile(), [])
 })
 
-test('F7: SIGSTOP in the middle of the work of two, again and again: each job ends once', async t => {
+test('F7: repeated SIGSTOPs of two working processes: each job ends once', async t => {
   const c = await filledFile(Array.from({ length: 300 }, (_, i) => i))
   const workers = ['a', 'b'].map(who => c.start({ who, body: 'slow', width: 3 }))
   await Promise.all(workers.map(worker => worker.reported('ready')))

@@ -11,7 +11,7 @@ test(`F1: 24 processes killed at random: nothing accepted is lost, and each job 
   t.deepEqual((await storm(workerPool(), { kills: 24, seed })).wrong, [])
 })
 
-test(`F1: 24 processes that do all that queues do, killed at random, with one rate (seed ${seed})`, async t => {
+test(`F1: 24 processes that use every feature, killed at random, keep all promises with one rate (seed ${seed})`, async t => {
   const { wrong, report } = await storm(workerPool(), { kills: 24, seed: seed + 1, mixed: true })
 
   t.deepEqual(wrong, [])
@@ -20,7 +20,7 @@ test(`F1: 24 processes that do all that queues do, killed at random, with one ra
   }
 })
 
-test(`F1: 24 of four processes at a time killed at random, with limits of keys and a global width (seed ${seed})`, async t => {
+test(`F1: 24 processes, four at a time, killed at random, keep limits of keys and a global width (seed ${seed})`, async t => {
   const { wrong, report } = await storm(workerPool(), { kills: 24, together: 4, seed: seed + 2, keyed: true })
 
   t.deepEqual(wrong, [])

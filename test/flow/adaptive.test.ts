@@ -100,7 +100,7 @@ test('adaptive: the width event has the reason as a sentence; without a controll
   await end()
 })
 
-test('adaptive: it is fed by run time, never by the time that a job waits, and counts a run without its wait', async t => {
+test('adaptive: the controller gets run times, which exclude the time that a job waits', async t => {
   const { clock, handler, queue, end } = await scriptedQueue(1)
   const runs: ClassifiedRun<number, void>[] = []
   const classify = (run: ClassifiedRun<number, void>) => {
@@ -147,7 +147,7 @@ test('adaptive: runs that a cancel cut short are not classified', async t => {
   await end()
 })
 
-test('adaptive: it starts from the present width, brought within the bounds', async t => {
+test('adaptive: the controller starts from the current width, brought within the bounds', async t => {
   for (const [width, expected] of [
     [5, 5],
     [1, 2],
@@ -162,7 +162,7 @@ test('adaptive: it starts from the present width, brought within the bounds', as
   }
 })
 
-test('adaptive: a width set by hand goes on from there, and one out of bounds holds until one within them', async t => {
+test('adaptive: the controller continues from a width set by hand, and one out of bounds suspends it until one within them', async t => {
   const { clock, handler, queue, end } = await scriptedQueue(1)
   adapt(queue, { max: 10 })
   const endAll = async (): Promise<void> => {
@@ -214,7 +214,7 @@ test('adaptive: after stop() the width stays as it is, and another adaptation ma
   await end()
 })
 
-test('adaptive: a queue that stops ends it, and its last runs change no width', async t => {
+test('adaptive: a stop of the queue ends the adaptation, and its last runs change no width', async t => {
   const { clock, handler, queue, reasons } = await scriptedQueue(1)
   adapt(queue, { max: 10 })
   const stopped = queue.stop()

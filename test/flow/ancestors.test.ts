@@ -15,7 +15,7 @@
  * - underway() is a copy; reprioritize only what waits → look.test.ts, "underway gives a copy …", "reprioritize moves …"
  * Warts held elsewhere already:
  * - 1, stale entries of reprioritized jobs, and a loss on a full queue → look.test.ts, "reprioritize moves waiting jobs and
- *   keeps counts, get and the order of put"; put.test.ts, "reprioritizing on a full queue loses nothing"
+ *   keeps counts, get and the order of put"; put.test.ts, "reprioritize on a full queue loses no job"
  * - 3, pause twice, resume without pause → pause-stop.test.ts, "two pauses and one resume leave the width as it was, …"
  * - 4, a pause that is superseded → pause-stop.test.ts, "a pause resolves false when resume or stop comes first"
  * - 5, a cancelled job's slot, and cancel of a finished job → retry.test.ts, "cancelling a running job settles it at once
@@ -70,7 +70,7 @@ test('txRDQ: the three times of a job that is attempted again are those of its l
   t.deepEqual([job.queuedAt, job.startedAt, job.stoppedAt], [began, began + 1_000, began + 1_000])
 })
 
-test('txRDQ: any number of watchers get the job itself, with its result or its failure', async t => {
+test('txRDQ: every watcher gets the job itself, with its result or its failure', async t => {
   const { clock, handler, queue } = parts(2)
   const problem = new Error('no')
   const observed: [Job<string, string>, string][] = []
@@ -94,7 +94,7 @@ test('txRDQ: any number of watchers get the job itself, with its result or its f
   t.deepEqual([good.error, bad.error], [undefined, problem])
 })
 
-test('txRDQ: a watcher that throws, or cancels what it watches, disturbs no other', async t => {
+test('txRDQ: a watcher that throws, or cancels the job that it watches, disturbs no other', async t => {
   const { clock, handler, queue } = parts()
   const job = await queue.put('a')
   const seen: unknown[] = []

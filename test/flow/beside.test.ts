@@ -44,7 +44,7 @@ async function pair(
 }
 
 for (const [named, backlog] of backlogs) {
-  test(`${named}: beside: a cancel of what runs reaches its run, whoever asks for it`, async t => {
+  test(`${named}: beside: a cancel reaches a running job, whichever queue object requests it`, async t => {
     const { web, worker } = await pair(
       t,
       (_, task) => new Promise(resolve => task.signal.addEventListener('abort', resolve)),
@@ -58,7 +58,7 @@ for (const [named, backlog] of backlogs) {
     await result
   })
 
-  test(`${named}: beside: what one cancels, removes or clears is over for who waits for it in the other`, async t => {
+  test(`${named}: beside: a job that one queue object cancels, removes or clears settles for callers that wait in the other`, async t => {
     const { web, worker } = await pair(t, () => {}, { width: 0, backlog: backlog() })
     const [a, b, c] = await worker.putMany([1, 2, 3])
     const results = Promise.allSettled([a, b, c].map(job => job?.result))
@@ -77,7 +77,7 @@ for (const [named, backlog] of backlogs) {
     )
   })
 
-  test(`${named}: beside: a put that waits for room is taken when the other has made some`, async t => {
+  test(`${named}: beside: a waiting put is accepted when the other queue object frees space`, async t => {
     const { web, worker } = await pair(t, () => {}, { width: 0, size: 1, overflow: 'wait', backlog: backlog() })
     const first = await worker.put(1)
     const second = worker.put(2)
@@ -87,7 +87,7 @@ for (const [named, backlog] of backlogs) {
     t.is((await second).state, 'pending')
   })
 
-  test(`${named}: beside: a job that is put anew does not run beside its own body, whoever puts it`, async t => {
+  test(`${named}: beside: a retried job does not run beside its old body, whichever queue object retries it`, async t => {
     const ends: (() => void)[] = []
     const { web, worker } = await pair(t, () => new Promise<void>(resolve => ends.push(resolve)), {
       ...{ width: 2, backlog: backlog() },
@@ -109,7 +109,7 @@ for (const [named, backlog] of backlogs) {
     ends[1]?.()
   })
 
-  test(`${named}: beside: a cancel of a run that is just going back is no less of one`, async t => {
+  test(`${named}: beside: a cancel of a job whose run is just going back takes effect`, async t => {
     const fails: ((error: Error) => void)[] = []
     const { web, worker } = await pair(t, () => new Promise((_, reject) => fails.push(reject)), {
       ...{ retry: { attempts: 5, delay: '1h' }, backlog: backlog() },
@@ -125,7 +125,7 @@ for (const [named, backlog] of backlogs) {
     t.is(fails.length, 1)
   })
 
-  test(`${named}: beside: a body that a stop has abandoned holds up nobody who puts its job anew`, async t => {
+  test(`${named}: beside: a job whose body a stop has abandoned can be retried, and starts at once`, async t => {
     const { web, worker } = await pair(t, () => new Promise(() => {}), { backlog: backlog() })
     const job = await worker.put(1)
     await seen(worker, 'underway')

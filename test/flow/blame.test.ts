@@ -9,7 +9,7 @@ import { simulatePoison, survivesPoison } from '../support/simulated-poison.ts'
 
 for (const width of [1, 10, 100]) {
   for (const killsAfterMs of [0, 30, 200]) {
-    test(`one that kills its process after ${killsAfterMs} ms, among 100 at width ${width}, is the only one condemned`, async t => {
+    test(`a job that kills its process after ${killsAfterMs} ms, among 100 at width ${width}, is the only one that fails as poison`, async t => {
       const { deaths, crashes } = await survivesPoison(t, {
         jobs: 100,
         width,
@@ -24,11 +24,11 @@ for (const width of [1, 10, 100]) {
   }
 }
 
-test('three processes at a time, and three jobs that kill them: no other is condemned', async t => {
+test('with three processes and three jobs that kill them, no other job fails as poison', async t => {
   await survivesPoison(t, { jobs: 60, width: 10, workers: 3, kills: [0, 120, 40], ms: n => 10 + (n % 5) * 50 })
 })
 
-test('processes that die before they have called a handler condemn nobody, however often', async t => {
+test('processes that die before they have called a handler fail no job as poison, however often', async t => {
   const { deaths } = await survivesPoison(t, { jobs: 20, width: 10, kills: [], dies: { afterMs: 0, times: 20 } })
 
   t.is(deaths, 20)
@@ -58,7 +58,7 @@ test('with a crashLimit of 1 the jobs that were underway in the first proven cra
 
 for (const width of [1, 10]) {
   for (const killsAfterMs of [0, 200]) {
-    test(`with crashLimit Infinity one that kills after ${killsAfterMs} ms at width ${width} holds up nobody for ever`, async t => {
+    test(`with crashLimit Infinity a job that kills its process after ${killsAfterMs} ms at width ${width} delays no other job for ever`, async t => {
       await survivesPoison(t, {
         jobs: 40,
         width,
@@ -71,7 +71,7 @@ for (const width of [1, 10]) {
   }
 }
 
-test("afterCrash 'fail': what had not been called goes back, and is called once", async t => {
+test("afterCrash 'fail': a job whose handler had not been called goes back, and runs once", async t => {
   const { entries, condemned } = await simulatePoison({
     ...{ jobs: 40, width: 10, kills: [60], times: 1, afterCrash: 'fail', ms: n => (n % 3) * 50 },
   })
@@ -84,7 +84,7 @@ test("afterCrash 'fail': what had not been called goes back, and is called once"
   t.true(condemned.length <= 10)
 })
 
-test('over all queues of a process one suspect runs at a time, and the last time alone', async t => {
+test('one suspect runs at a time over all queues of a process, and its last run is alone', async t => {
   const after = await survivesPoison(t, {
     jobs: 30,
     width: 5,
@@ -112,7 +112,7 @@ test('over all queues of a process one suspect runs at a time, and the last time
   }
 })
 
-test('job.crashes and task.crashes count them, afterCrash sees them, and explain says who waits for it', async t => {
+test('job.crashes and task.crashes count crashes, afterCrash gets them, and explain names a wait for a suspect', async t => {
   const disk = new Disk()
   const machine = new Machine(new Chance(1))
   const path = disk.make()

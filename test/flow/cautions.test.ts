@@ -53,7 +53,7 @@ function cautious(clock: VirtualClock, caution: Caution) {
   return Object.assign(parts, { queue })
 }
 
-test('a launch is reported between `underway` and the first line, and the body begins when that is stored', async t => {
+test('a launch is reported between `underway` and the first line, and the body begins when the report is stored', async t => {
   const clock = new VirtualClock()
   const { queue, log } = cautious(clock, reportedFirst)
 
@@ -63,7 +63,7 @@ test('a launch is reported between `underway` and the first line, and the body b
   t.deepEqual(log, ['pending a', 'underway a', 'report a first', 'stored', 'start a', 'finished a'])
 })
 
-test('a pause that comes while a launch is being stored holds the job, and it starts after the resume', async t => {
+test('a pause while a launch report is being stored delays the job until the resume', async t => {
   const clock = new VirtualClock()
   const parts = cautious(clock, reportedFirst)
   const { queue, log } = parts
@@ -83,7 +83,7 @@ test('a pause that comes while a launch is being stored holds the job, and it st
   t.deepEqual(log, ['underway a', 'report a first', 'stored', 'start a', 'finished a'])
 })
 
-test('a cancel, or a stop, that comes while a launch is being stored: the body never begins', async t => {
+test('a cancel or a stop while a launch report is being stored keeps the body from beginning', async t => {
   for (const how of ['cancel', 'stop'] as const) {
     const clock = new VirtualClock()
     const parts = cautious(clock, reportedFirst)
@@ -104,7 +104,7 @@ test('a cancel, or a stop, that comes while a launch is being stored: the body n
   }
 })
 
-test('a width that was narrowed meanwhile, and a report that was refused, let the job go back and start later', async t => {
+test('a job goes back and starts later if the width is narrowed, or its launch report refused, before its body begins', async t => {
   const clock = new VirtualClock()
   const parts = cautious(clock, reportedFirst)
   const { queue, log } = parts

@@ -10,7 +10,7 @@ import { DispatchQueue, test } from '../support/backlog-under-test.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-test('a queue that was made in a request runs no handler in the context of any request', async t => {
+test('a queue that was created in a request runs no handler in the context of any request', async t => {
   const requests = new AsyncLocalStorage<string>()
   const handlers = {
     plain: () => requests.getStore(),
@@ -41,7 +41,7 @@ test('a queue that was made in a request runs no handler in the context of any r
   }
 })
 
-test('no listener runs in the context of a request: not of one that put, cancelled, steered or aborted', async t => {
+test('no listener runs in the context of the request that put, cancelled, steered or aborted', async t => {
   const requests = new AsyncLocalStorage<string>()
   const seen: Record<string, unknown> = {}
   const hold = new AbortController()
@@ -104,7 +104,7 @@ test('no listener runs in the context of a request: not of one that put, cancell
   t.deepEqual(seen, Object.fromEntries(names.map(name => [name, 'none'])))
 })
 
-test('a context that a listener enters reaches no other listener and no handler', async t => {
+test('a store that a listener enters is found by no other listener and no handler', async t => {
   const requests = new AsyncLocalStorage<string>()
   const seen: unknown[] = []
   const queue = new DispatchQueue<number, void>(() => void seen.push(requests.getStore()))
@@ -117,7 +117,7 @@ test('a context that a listener enters reaches no other listener and no handler'
   t.deepEqual(seen, [undefined, undefined, undefined, undefined])
 })
 
-test('a queue that lives on keeps no store of the request in which it was made', async t => {
+test('a long-lived queue keeps no store of the request in which it was created', async t => {
   const requests = new AsyncLocalStorage<object>()
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void

@@ -135,7 +135,7 @@ async function run(round: number, steps: number): Promise<string[]> {
   return wrong.map(what => `seed ${seed}, round ${round}: ${what}`)
 }
 
-test('costs at random: every window of every rule holds, by the costs as they are known, and nothing waits in vain', async t => {
+test('random costs: every window of every rule is kept by the known costs, and no job waits without a cause', async t => {
   const [rounds, steps] = durable() ? [1, 80] : [25, 200]
 
   for (let round = 0; round < rounds; round++) t.deepEqual(await run(round, steps), [])

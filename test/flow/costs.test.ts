@@ -20,7 +20,7 @@ const tokens = (limit: number) => ({ limit, per: '1s', of: 'tokens' }) as const
 
 // The default cost of a queue.
 
-test('cost: a job that is put without one costs what the queue says, in whichever way it is put', async t => {
+test('cost: a job that is put without a cost has the default of the queue, by put, putMany and run', async t => {
   const { queue, running, resume, clock } = parts({ rate: tokens(10), cost: { tokens: 4 } })
   const result = queue.run('a')
   await queue.put('b', { priority: 1 })
@@ -34,7 +34,7 @@ test('cost: a job that is put without one costs what the queue says, in whicheve
   void result.catch(() => {})
 })
 
-test('cost: a function computes it from the payload', async t => {
+test('cost: a function computes the default from the payload', async t => {
   const { queue, running, resume } = parts({
     rate: tokens(10),
     cost: payload => ({ tokens: payload.length }),
@@ -61,7 +61,7 @@ test('cost: a cost given with the put replaces the default as a whole', async t 
   t.deepEqual(running().at(-1), 'the rest')
 })
 
-test('cost: a function that fails, or returns no cost, refuses that put alone and is named', async t => {
+test('cost: a function that throws, or returns no cost, refuses that put alone, and the error names it', async t => {
   const boom = new Error('boom')
   const results: Record<string, () => unknown> = {
     throws: () => {
@@ -95,7 +95,7 @@ test('cost: a function that fails, or returns no cost, refuses that put alone an
   t.is(queue.counts.pending, good.length)
 })
 
-test('cost: if the function refuses one of many, none is put', async t => {
+test('cost: if the function refuses one payload of a putMany, no job is put', async t => {
   const { queue } = parts({
     rate: tokens(10),
     cost: payload => ({ tokens: Number(payload) }),
@@ -107,7 +107,7 @@ test('cost: if the function refuses one of many, none is put', async t => {
   t.is(queue.counts.pending, 0)
 })
 
-test('cost: a default above a whole window is refused with the put, as a given one is', async t => {
+test('cost: a default above a whole window refuses the put, as a given cost does', async t => {
   const { queue } = parts({ rate: tokens(10), cost: { tokens: 11 } })
 
   await t.throwsAsync(queue.run('a'), { instanceOf: CostError })
@@ -208,7 +208,7 @@ test('units: a rule that counts a unit later counts what jobs have spent of it b
 
 // Several rules.
 
-test('rules: a job that one of them refuses is charged to none', async t => {
+test('rules: a job that one rule refuses is charged to none', async t => {
   const rate = [tokens(10), { limit: 3, per: '10s', of: 'images' }, { limit: 9, per: '1s' }] as const
   const { queue, running, resume, clock } = parts({ rate })
   await queue.put('a', { cost: { tokens: 4, images: 2 } })
@@ -267,7 +267,7 @@ test('heavy: a job that waits for its cost is not overtaken by lighter ones of i
   t.deepEqual(running().slice(5), ['a2', 'a3'])
 })
 
-test('heavy: when another job becomes the next of its key, it starts at once if it has room', async t => {
+test('heavy: when another job becomes the next of its key, it starts at once if the rate allows', async t => {
   const { queue, running, resume, clock } = parts({ keys: { rate: tokens(10) } })
   const put = (payload: string, cost: number, priority = 0) =>
     queue.put(payload, { key: payload[0] as string, cost: { tokens: cost }, priority })
@@ -306,7 +306,7 @@ test('heavy: `limited` and `explain` name the rule that a heavy job waits for, w
   t.deepEqual([a?.why, (a?.until ?? 0) - clock.wall()], ['rate', 1_000])
 })
 
-test('heavy: where the rate of the queue has no room for it, no job of any key overtakes it', async t => {
+test('heavy: no job of any key overtakes a job that waits for the rate of the queue', async t => {
   const { queue, running, resume, clock } = parts({ rate: tokens(10), keys: {} })
   const put = (payload: string, cost: number) =>
     queue.put(payload, { key: payload[0] as string, cost: { tokens: cost } })
@@ -323,7 +323,7 @@ test('heavy: where the rate of the queue has no room for it, no job of any key o
   t.deepEqual(running(), ['a1', 'b heavy'])
 })
 
-test('heavy: keys that go on with light jobs do not starve a heavy one', async t => {
+test('heavy: light jobs of other keys do not starve a heavy one', async t => {
   const { queue, running, resume, clock, handler } = parts({ rate: tokens(10), keys: {}, width: 3 })
   await queue.putMany(['heavy'], { key: 'heavy', cost: { tokens: 10 } })
   for (const key of ['a', 'b', 'c']) {
@@ -347,7 +347,7 @@ test('heavy: keys that go on with light jobs do not starve a heavy one', async t
 
 // Corrections.
 
-test('spent: each unit is corrected by itself, for the queue and for the key, and the last call counts', async t => {
+test('spent: each unit is corrected separately, for the queue and for the key, and the last call counts', async t => {
   const rate = [tokens(20), { limit: 9, per: '1s', of: 'images' }] as const
   const { queue, running, resume, clock, taskOf } = parts({ rate, keys: { rate: tokens(10) } })
   const put = (payload: string, cost: Record<string, number>) => queue.put(payload, { key: payload[0] as string, cost })

@@ -39,7 +39,7 @@ test('crawl: each host has served all its pages, each once, and received no requ
   }
 })
 
-test('crawl: killed and started again it goes on, and once all is fetched the next start begins anew', async t => {
+test('crawl: after a kill it continues, and after the last page the next start begins anew', async t => {
   const file = join(temporaryFolder(t), 'crawl.db')
   const input = tree(t, 2, 18)
   const first = start('crawl', file, '--input', input)
@@ -63,7 +63,7 @@ test('crawl: killed and started again it goes on, and once all is fetched the ne
   )
 })
 
-test('crawl: a folder that is not there and an option that is not known are refused', async t => {
+test('crawl: a missing folder and an unknown option are refused', async t => {
   const file = join(temporaryFolder(t), 'crawl.db')
 
   const missing = await start('crawl', file, '--input', 'no-such-folder').end()

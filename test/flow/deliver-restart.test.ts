@@ -5,7 +5,7 @@ import { figure, fileWith, lines, start, temporaryFolder } from '../support/exam
 
 const records = 160
 
-test('deliver: killed twice and started again, it delivers each record once, and no window of all runs is over the limit', async t => {
+test('deliver: killed twice and restarted, it delivers each record once, and no window over all runs exceeds the limit', async t => {
   const file = join(temporaryFolder(t), 'deliveries.db')
   const input = fileWith(t, lines(records))
   const first = start('deliver', file, '--input', input)
@@ -29,7 +29,7 @@ test('deliver: killed twice and started again, it delivers each record once, and
   t.true(figure(table, 'worst window') <= 80)
 })
 
-test('deliver: interrupted gently it goes on, and once all is delivered the next start begins anew', async t => {
+test('deliver: after an interrupt it continues, and after the last delivery the next start begins anew', async t => {
   const file = join(temporaryFolder(t), 'deliveries.db')
   const input = fileWith(t, lines(40))
   const first = start('deliver', file, '--input', input)
@@ -48,7 +48,7 @@ test('deliver: interrupted gently it goes on, and once all is delivered the next
   t.notRegex(third.table, /over/)
 })
 
-test('deliver: records that are not those of the interrupted run are refused with what is wrong', async t => {
+test('deliver: records that differ from those of the interrupted run are refused with the difference', async t => {
   const file = join(temporaryFolder(t), 'deliveries.db')
   const first = start('deliver', file, '--input', fileWith(t, lines(40)))
   await first.line(/sent [1-9]/)
@@ -60,7 +60,7 @@ test('deliver: records that are not those of the interrupted run are refused wit
   t.regex(other.output, /records\.jsonl:1' was put before with another payload/)
 })
 
-test('deliver: a file that is no backlog and a folder that is not there are refused', async t => {
+test('deliver: a file that is no backlog and a missing folder are refused', async t => {
   const input = fileWith(t, lines(1))
   const missing = await start('deliver', join(temporaryFolder(t), 'missing/deliveries.db'), '--input', input).end()
   const other = await start('deliver', fileWith(t, 'This is a letter, and no database at all.'), '--input', input).end()

@@ -33,7 +33,7 @@ test('deliver: a bad line is refused with its file and line number, before anyth
   t.true(output.includes(`${file}:3: not JSON`), output)
 })
 
-test('deliver: a line that is JSON and no object is refused too', async t => {
+test('deliver: a line with JSON that is not an object is refused too', async t => {
   const file = fileWith(t, '{}\n[1, 2]\n')
 
   const { code, output } = await start('deliver', join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
@@ -42,7 +42,7 @@ test('deliver: a line that is JSON and no object is refused too', async t => {
   t.true(output.includes(`${file}:2: must be a JSON object`), output)
 })
 
-test('deliver: a file that is not there and an option that is not known are refused', async t => {
+test('deliver: a missing file and an unknown option are refused', async t => {
   const missing = await start(
     'deliver',
     join(temporaryFolder(t), 'deliveries.db'),
@@ -56,7 +56,7 @@ test('deliver: a file that is not there and an option that is not known are refu
   t.true(unknown.output.includes('--inptu'))
 })
 
-test('deliver: an empty file is delivered as it is', async t => {
+test('deliver: an empty file ends at once with nothing delivered', async t => {
   const { code, table } = await start(
     'deliver',
     join(temporaryFolder(t), 'deliveries.db'),

@@ -51,7 +51,7 @@ for (const [options, text] of [
   ['{}', 'without options'],
   ['{ signal }', 'with a signal that lives on'],
 ] as const) {
-  test(`of 20 queues ${text} that were used and dropped, 20 are collected`, async t => {
+  test(`20 of 20 dropped queues ${text} are garbage collected`, async t => {
     const { code, stdout, output } = await child(
       `${program}
       const uses = {
@@ -82,7 +82,7 @@ for (const [options, text] of [
   })
 }
 
-test('a signal answers those who wait for a queue that was dropped', async t => {
+test('a signal rejects the calls that wait for a dropped queue', async t => {
   const { code, stdout, output } = await child(
     `${program}
     const end = new AbortController()
@@ -104,7 +104,7 @@ test('a signal answers those who wait for a queue that was dropped', async t => 
   t.deepEqual(stdout.trim().split('\n').sort(), ['CancelledError', 'read'])
 })
 
-test('a queue that was dropped with work to do does it, and its signal still stops it', async t => {
+test('a dropped queue with work to do completes it, and its signal still stops it', async t => {
   const { code, stdout, output } = await child(
     `${program}
     const end = new AbortController()

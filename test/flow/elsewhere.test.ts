@@ -23,7 +23,7 @@ function pair(t: ExecutionContext, name: string, keep: { finished?: string; resu
   return { worker, web }
 }
 
-test('elsewhere: a queue that only puts gets the results that the one that works keeps, and its errors', async t => {
+test('elsewhere: a queue without a handler gets kept results and errors of the working queue', async t => {
   const { web } = pair(t, 'kept', { finished: '1h', results: true })
 
   const results = await Promise.allSettled([1, 2, -3, 4].map(n => web.run(n)))
@@ -34,13 +34,13 @@ test('elsewhere: a queue that only puts gets the results that the one that works
   )
 })
 
-test('elsewhere: a result that was not kept rejects and says so, and never stays open', async t => {
+test('elsewhere: a result that was not kept rejects with ResultNotKeptError', async t => {
   const { web } = pair(t, 'not-kept', {})
 
   await t.throwsAsync(web.run(1), { code: 'RESULT_NOT_KEPT' })
 })
 
-test('elsewhere: a result that had not come when the queue stopped says that the job runs later', async t => {
+test('elsewhere: a result that is outstanding when the queue stops rejects with willRunLater', async t => {
   const backlog = new SqliteBacklog(join(folder, 'later.db'))
   const web = new DispatchQueue<number, number>(null, { name: 'q', backlog })
   const run = web.run(1)
@@ -55,7 +55,7 @@ test('elsewhere: a result that had not come when the queue stopped says that the
 
 const keep = { finished: '1h', results: true }
 
-test('elsewhere: a result that is read after the job has ended settles, although nothing happens any more', async t => {
+test('elsewhere: a result that is first read after the job has ended settles without further changes', async t => {
   const { worker, web } = pair(t, 'late', keep)
   const [kept, gone] = await Promise.all([web.put(1), web.put(2)])
   await worker.idle()

@@ -29,7 +29,7 @@ test('pending comes first, underway before the first line, finished before the r
   t.is(log.filter(line => line === 'idle').length, 1)
 })
 
-test('settled follows any ending', async t => {
+test('`settled` is emitted after every ending', async t => {
   const { clock, handler, queue } = parts()
   const ends: string[] = []
   queue.on('settled', job => ends.push(`${job.payload} ${job.state}`))
@@ -44,7 +44,7 @@ test('settled follows any ending', async t => {
   t.deepEqual([...ends].sort(), ['a finished', 'b failed', 'c cancelled'])
 })
 
-test('retry carries the error and the delay', async t => {
+test('the event retry carries the error and the delay', async t => {
   const clock = new VirtualClock()
   const no = new Error('no')
   const queue = new DispatchQueue<string, void>(
@@ -62,7 +62,7 @@ test('retry carries the error and the delay', async t => {
   t.deepEqual(reported, [['a', no, 700, 'delayed']])
 })
 
-test('listeners that throw or reject harm nobody and are reported as error', async t => {
+test('listeners that throw or reject harm no job or listener and are reported as error', async t => {
   const { clock, handler, queue } = parts()
   const errors: [unknown, unknown][] = []
   const observed: string[] = []
@@ -87,7 +87,7 @@ test('listeners that throw or reject harm nobody and are reported as error', asy
   ])
 })
 
-test('a listener of error that throws does not get its own error', async t => {
+test('an error listener that throws is not called with its own error', async t => {
   const { clock, queue } = parts('error-throws')
   let calls = 0
   queue.on('error', () => {
@@ -209,7 +209,7 @@ test.serial('failures without a listener become a warning, unless a caller reque
   t.false(warnings.some(text => text.includes("'heard'")))
 })
 
-test('queue.events iterates over what comes and ends with the queue', async t => {
+test('queue.events iterates over later events and ends with the queue', async t => {
   const { clock, handler, queue } = parts()
   const seen: string[] = []
   const events = queue.events('finished')
@@ -276,7 +276,7 @@ test('queue.events ends with an off that names its event and no listener', async
   t.deepEqual([queue.listenerCount('finished'), queue.listenerCount('failed')], [0, 1])
 })
 
-test('queue.events: return ends a next that waits', async t => {
+test('queue.events: return() ends a pending next()', async t => {
   const { queue } = parts()
   const events = queue.events('finished')
   const next = events.next()
@@ -288,7 +288,7 @@ test('queue.events: return ends a next that waits', async t => {
   t.is(queue.listenerCount('finished'), 0)
 })
 
-test('queue.events gives what gathered before its end, `stopped` too, in order', async t => {
+test('queue.events delivers buffered events before it ends, `stopped` included, in order', async t => {
   const { queue } = parts()
   const [widths, stopped] = [queue.events('width'), queue.events('stopped')]
   for (const width of [2, 3, 4]) queue.width = width
@@ -301,7 +301,7 @@ test('queue.events gives what gathered before its end, `stopped` too, in order',
   t.deepEqual(read, [2, 3, 4, []])
 })
 
-test('queue.events holds so many unread events at most, and rejects behind them with how many were lost', async t => {
+test('queue.events buffers a bounded number of unread events, then rejects with the number lost', async t => {
   const { queue } = parts()
   const events = queue.events('width', { most: 3 })
   const unbounded = queue.events('width', { most: Infinity })
@@ -319,7 +319,7 @@ test('queue.events holds so many unread events at most, and rejects behind them 
   await unbounded.return()
 })
 
-test('queue.events refuses options that it does not know, and bounds that are none', t => {
+test('queue.events refuses unknown options and invalid bounds', t => {
   const { queue } = parts()
   const refused = (options: object): string | undefined =>
     t.throws(() => queue.events('finished', options), { code: 'OPTION' })?.message
@@ -330,7 +330,7 @@ test('queue.events refuses options that it does not know, and bounds that are no
   t.is(queue.listenerCount('finished'), 0)
 })
 
-test('limited gives the rule and until when, once for each time', async t => {
+test('`limited` reports the rule and its end once each time that a rule holds jobs up', async t => {
   const clock = new VirtualClock()
   const limited: Limited[] = []
   const queue = new DispatchQueue<number, void>(() => {}, { clock, width: 9, rate: { limit: 2, per: '1s' } })

@@ -46,7 +46,7 @@ test('F30: a handler that never settles keeps its slot, and is reported as stuck
   t.is((await queue.explain(waits)).why, 'width')
 })
 
-test('F30: a body that never ends is named by stop as abandoned, also when its job has failed before', async t => {
+test('F30: stop reports a body that never ends as abandoned, also when its job has failed before', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, void>(never, { clock, timeout: '1s' })
   queue.on('failed', () => {})
@@ -113,7 +113,7 @@ test('F30: a generator that waits for ever is closed at its timeout and gives it
   t.is(queue.counts.closing, 0)
 })
 
-test('F35: a promise with a then of its own that answers twice does not end the job that comes next', async t => {
+test('F35: a promise with its own then() that settles twice does not end the next job', async t => {
   const twice = (): Promise<string> =>
     Object.assign(Promise.resolve('first'), {
       // biome-ignore lint/suspicious/noThenProperty: a promise that answers twice is what this is about.
@@ -185,7 +185,7 @@ for (const late of ['finish', 'fail'] as const) {
   })
 }
 
-test('F36: `then` of a thenable is called once, and one that throws fails its job', async t => {
+test('F36: then() of a thenable is called once, and one that throws fails its job', async t => {
   const clock = new VirtualClock()
   let requested = 0
   const queue = new DispatchQueue<string, string>(
@@ -257,7 +257,7 @@ test('F36: a generator that is cancelled runs its finally, and its slot is free 
   t.deepEqual(log, ['cut', 'cleaned', 'next'])
 })
 
-test.inMemory('F36: a generator whose finally never ends does not hold the event loop, nor stop for ever', async t => {
+test.inMemory('F36: a generator whose finally never ends blocks neither the event loop nor stop', async t => {
   const { code, stdout, output } = await child(
     `
     const queue = new rdq.DispatchQueue(function* () {
@@ -276,7 +276,7 @@ test.inMemory('F36: a generator whose finally never ends does not hold the event
   t.is(stdout, 'the loop turns\n')
 })
 
-test('F37: a generator that yields for ever holds neither the loop, nor other jobs, nor a stop', async t => {
+test('F37: a generator that yields for ever blocks neither the loop, nor other jobs, nor a stop', async t => {
   const log: string[] = []
   let steps = 0
   const queue = new DispatchQueue<string, string>(
@@ -328,7 +328,7 @@ test('F8: a loop that is blocked past many windows starts no more in any window 
   }
 })
 
-test('F8: a timeout that rings late because the loop was blocked still judges by what happened', async t => {
+test('F8: a late timeout after a blocked loop is decided by what happened in time', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, string>(
     payload => {
@@ -344,7 +344,7 @@ test('F8: a timeout that rings late because the loop was blocked still judges by
   t.is(await result, 'a', 'it has ended before anybody could look')
 })
 
-test('F11: jumps of the wall clock move neither the rate, nor a backoff, nor a timeout', async t => {
+test('F11: jumps of the wall clock affect neither the rate, nor a backoff, nor a timeout', async t => {
   const clock = new VirtualClock()
   const log: [string, number][] = []
   const queue = new DispatchQueue<string, void>(

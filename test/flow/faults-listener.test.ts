@@ -158,7 +158,7 @@ test('F38: a listener of underway that narrows the width to 0 keeps the body fro
   t.deepEqual(handler.called, [])
 })
 
-test('F47: a width that a handler narrows holds for those that were granted with it, too', async t => {
+test('F47: a width that a handler narrows also holds for jobs granted in the same exchange', async t => {
   const clock = new VirtualClock()
   const called: number[] = []
   const queue = new DispatchQueue<number, void>(
@@ -177,7 +177,7 @@ test('F47: a width that a handler narrows holds for those that were granted with
   t.deepEqual(called, [0])
 })
 
-test('F47: the last of a storm of widths, rates, pauses and resumes counts, and nothing starts twice', async t => {
+test('F47: the last of many changes of width, rate, pause and resume counts, and no job starts twice', async t => {
   const { clock, handler, queue } = parts()
   await queue.putMany(['a', 'b', 'c', 'd', 'e', 'f'])
   for (let i = 0; i < 500; i++) {
@@ -216,7 +216,7 @@ test('F47: pause and resume in one tick change nothing, in either order', async 
 })
 
 for (const at of ['before anything opened', 'with a put on its way', 'between the claim and the launch'] as const) {
-  test(`F47: a stop ${at} loses nothing and starts nothing`, async t => {
+  test(`F47: a stop ${at} loses no job and starts none`, async t => {
     const clock = new VirtualClock()
     const called: string[] = []
     const queue = new DispatchQueue<string, void>(
@@ -268,7 +268,7 @@ test('F47: a job that is cancelled between its claim and its launch is not calle
   t.deepEqual(called, ['first', 'second'])
 })
 
-test('F48: stop twice, in either kind, is one stop with one stopped event, and resolves alike', async t => {
+test('F48: two stops of either kind are one stop with one event, and resolve alike', async t => {
   const { clock, queue } = parts()
   let stopped = 0
   queue.on('stopped', () => stopped++)

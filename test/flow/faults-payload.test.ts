@@ -136,7 +136,7 @@ test('F33: keys of the prototype in a payload change no object, and __proto__ is
   t.is(({} as { admin?: boolean }).admin, undefined)
 })
 
-test('F33: a part that a payload shares in many places is not looked at once for each way to it', async t => {
+test('F33: a part that a payload shares in many places is visited once', async t => {
   const { queue } = parts()
   let looks = 0
   let shared: object = new Proxy(
@@ -246,7 +246,7 @@ for (const [what, options] of [
   ['a runAt in the year 9999', { runAt: new Date('9999-12-31T23:59:59Z') }],
   ['a runAt beyond all years of four digits', { runAt: 9e14 }],
 ] as [string, PutOptions][]) {
-  test.serial(`F43: ${what} neither starts at once nor wakes the process again and again`, async t => {
+  test.serial(`F43: ${what} neither starts a job at once nor wakes the process repeatedly`, async t => {
     const warnings: string[] = []
     const listen = (warning: Error): void => void warnings.push(warning.name)
     process.on('warning', listen)

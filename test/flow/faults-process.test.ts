@@ -37,7 +37,7 @@ for (const [what, lines] of Object.entries({
   })
 }
 
-test('F51: a queue without a handler lets its process end, whatever waits', async t => {
+test('F51: a queue without a handler lets its process end, whatever jobs wait', async t => {
   const { code, output } = await child(`
     const queue = new rdq.DispatchQueue(null, { backlog: new rdq.MemoryBacklog() })
     await queue.putMany(['a', 'b', 'c'])
@@ -76,7 +76,7 @@ for (const [what, lines] of Object.entries({
   })
 }
 
-test('F39: errors without a listener become process warnings, and none of ours ends the process', async t => {
+test('F39: errors without a listener become process warnings and do not end the process', async t => {
   const { code, stdout, stderr, output } = await child(`
     const queue = new rdq.DispatchQueue(payload => { throw new Error('failure of ' + payload) }, { name: 'mail' })
     queue.on('pending', () => { throw new Error('a listener threw') })
@@ -96,7 +96,7 @@ test('F39: errors without a listener become process warnings, and none of ours e
   t.is(stderr.match(/DispatchQueueWarning/g)?.length, 4, 'of each kind the first, and at the stop the rest')
 })
 
-test('F39: results and puts that nobody awaits cause no unhandled rejections, whatever becomes of them', async t => {
+test('F39: results and puts that are not awaited cause no unhandled rejections', async t => {
   const { code, stdout, output } = await child(`
     const queue = new rdq.DispatchQueue(payload => payload === 'fails' ? Promise.reject(new Error('no')) : new Promise(() => {}), { width: 3 })
     for (const payload of ['fails', 'hangs', 'hangs', 'waits']) (await queue.put(payload)).result

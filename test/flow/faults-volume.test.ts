@@ -12,7 +12,7 @@ import { DispatchQueue, durable, test } from '../support/backlog-under-test.ts'
 import { child } from '../support/child-process.ts'
 import { until } from '../support/suspend.ts'
 
-test('F49: of thousands of jobs that wait any can be moved, cancelled and removed, and the others run', async t => {
+test('F49: any of thousands of waiting jobs can be reprioritized, cancelled and removed, and the others run', async t => {
   const clock = new VirtualClock()
   let ran = 0
   const queue = new DispatchQueue<number, void>(() => void ran++, { clock, width: 10, paused: true })
@@ -31,7 +31,7 @@ test('F49: of thousands of jobs that wait any can be moved, cancelled and remove
   t.is(queue.counts.finished, 2_800)
 })
 
-test('F49: puts beyond the bound wait outside, and the waiting jobs never exceed it', async t => {
+test('F49: puts beyond `size` wait, and pending and delayed jobs never exceed it', async t => {
   const clock = new VirtualClock()
   let most = 0
   const queue = new DispatchQueue<number, void>(
@@ -52,7 +52,7 @@ test('F49: puts beyond the bound wait outside, and the waiting jobs never exceed
   t.true(most > 0 && most <= 100, `${most} waited`)
 })
 
-test('F49: no more ended jobs are kept than keep.most, even if nothing runs any more', async t => {
+test('F49: at most keep.most ended jobs are kept, even if nothing runs any more', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<number, void>(() => {}, { clock, paused: true, keep: { most: 100 } })
   for (let i = 0; i < 5; i++) await queue.putMany(Array.from({ length: 200 }, (_, n) => n))
@@ -65,7 +65,7 @@ test('F49: no more ended jobs are kept than keep.most, even if nothing runs any 
   await queue.stop()
 })
 
-test.inMemory('F49: finished jobs leave nothing behind in memory', async t => {
+test.inMemory('F49: finished jobs leave no memory behind', async t => {
   const { code, output } = await child(
     `
     const queue = new rdq.DispatchQueue(async n => n, { width: 10 })
@@ -126,7 +126,7 @@ for (const how of ['finished', 'failed', 'cancelled', 'removed', 'cleared', 'ref
   })
 }
 
-test('F50: no listener stays on the signal of a run that an earlier job of its id stands for', async t => {
+test('F50: no listener stays on the signal of a run whose id names an earlier job', async t => {
   const { clock, handler, queue } = parts()
   await queue.put('a', { id: 'a' })
   const { signal } = new AbortController()
@@ -146,7 +146,7 @@ test('F50: no listener stays on the signal of a queue that has stopped', async t
   t.is(getEventListeners(signal, 'abort').length, 0)
 })
 
-test.serial('F50: a signal that is shared by a thousand jobs warns of no leak, and cancels them all', async t => {
+test.serial('F50: a signal shared by a thousand jobs causes no leak warning, and cancels all of them', async t => {
   const clock = new VirtualClock()
   const warnings: string[] = []
   const listen = (warning: Error): void => void warnings.push(warning.name)
@@ -166,7 +166,7 @@ test.serial('F50: a signal that is shared by a thousand jobs warns of no leak, a
   )
 })
 
-test.inMemory('F50: listeners that come and go leave nothing behind in memory', async t => {
+test.inMemory('F50: listeners that are added and removed leave no memory behind', async t => {
   const { code, output } = await child(
     `
     const queue = new rdq.DispatchQueue(async n => n)
@@ -194,7 +194,7 @@ test.inMemory('F50: listeners that come and go leave nothing behind in memory', 
   t.is(code, 0, output)
 })
 
-test('F50: events that are left leave no listener, begun or not, at once', async t => {
+test('F50: an abandoned events iterator leaves no listener, whether it was read or not', async t => {
   const queue = new DispatchQueue<number, number>(n => n)
   const { signal } = new AbortController()
   const left = new AbortController()

@@ -67,7 +67,7 @@ test('the rate is used to 99 % where the synchronous part of a handler is short,
   }
 })
 
-test('a long synchronous part costs no more of the rate than it must', async t => {
+test('a long synchronous part uses up no more of the rate than necessary', async t => {
   for (const [ms, per] of [
     [0, 100],
     [1, 100],
@@ -135,7 +135,7 @@ test('a transpiled generator is sent what its promises resolve to, and a rejecti
   await queue.stop()
 })
 
-test('an iterator without throw fails its job with the rejection, and one without return is simply left', async t => {
+test('an iterator without throw() fails its job with the rejection, and one without return() is abandoned', async t => {
   const clock = new VirtualClock()
   let steps = 0
   const queue = new DispatchQueue(
@@ -163,7 +163,7 @@ test('an iterator without throw fails its job with the rejection, and one withou
   await queue.stop()
 })
 
-test('an asynchronous iterator that is no generator object is driven too', async t => {
+test('an asynchronous iterator that is not a generator object is driven too', async t => {
   let steps = 0
   const queue = new DispatchQueue(() => ({
     next: async () =>

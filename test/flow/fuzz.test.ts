@@ -244,9 +244,10 @@ function inTime<T>(promise: Promise<T>): Promise<T | undefined> {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
-test('fuzz: in memory, whatever is handed over harms nobody else', t => fuzz(t, {}))
-test('fuzz: in memory with json, the same', t => fuzz(t, { backlog: new MemoryBacklog({ json: true }) }))
-test('fuzz: on a file, the same', t => {
+test('fuzz: in memory, no value handed over harms another job, caller or listener', t => fuzz(t, {}))
+test('fuzz: in memory with json, no value handed over harms another job, caller or listener', t =>
+  fuzz(t, { backlog: new MemoryBacklog({ json: true }) }))
+test('fuzz: on a file, no value handed over harms another job, caller or listener', t => {
   const path = fileName()
   return fuzz(t, { backlog: new SqliteBacklog(path, { durability: 'process' }) }, path)
 })

@@ -49,7 +49,7 @@ test('globalWidth: the smaller of both widths holds', async t => {
   t.deepEqual(all.running(), ['3'])
 })
 
-test('globalWidth: without it there is no limit but that of the queue object', async t => {
+test('globalWidth: without a global width only the width of the queue object limits', async t => {
   const all = parts()
   await all.queue.putMany(['1', '2', '3'])
   await all.resume()
@@ -341,7 +341,7 @@ test('globalWidth: a wrong value is refused by name, and changes nothing', async
   await t.throwsAsync(queue.clearOverrides(), { code: 'QUEUE_STOPPED' })
 })
 
-test('globalWidth: one that cannot be stored is reported as an error, and the former one reads again', async t => {
+test('globalWidth: a value that cannot be stored emits error, and the former value reads again', async t => {
   const clock = new VirtualClock()
   const backlog = durable() ? sharedBacklog() : new MemoryBacklog()
   const attach = backlog.attach.bind(backlog)

@@ -11,7 +11,7 @@ function parts(handler: (payload: unknown, task: Task) => unknown, options: obje
   return { clock, queue: queue as DispatchQueue }
 }
 
-test('handed over: one object that is put several times, changed in between, is put as it was each time', async t => {
+test('handed over: an object that is changed between two puts is stored as it was at each put', async t => {
   const sent: string[] = []
   const { clock, queue } = parts(message => void sent.push((message as { to: string }).to), strict())
   const message = { to: '' }
@@ -105,7 +105,7 @@ for (const [i, backlog] of backlogs.entries()) {
     t.deepEqual(steps, [0, 1, 2, 3, 4, 3, 4, 3, 4, 5])
   })
 
-  test(`handed over: a checkpoint that nobody waits for is that of its call (${i})`, async t => {
+  test(`handed over: a checkpoint that is not awaited has the value of its call (${i})`, async t => {
     const found: unknown[] = []
     const reported: unknown[] = []
     const handler = (_: unknown, task: Task): void => {
@@ -125,7 +125,7 @@ for (const [i, backlog] of backlogs.entries()) {
     t.deepEqual(reported[0], { step: 1 })
   })
 
-  test(`handed over: a checkpoint that is refused, or too late, and that nobody waits for ends no process (${i})`, async t => {
+  test(`handed over: a refused or late checkpoint that is not awaited does not end the process (${i})`, async t => {
     let late: Task | undefined
     const handler = (n: unknown, task: Task): string => {
       late ??= task
@@ -166,7 +166,7 @@ for (const [i, backlog] of backlogs.entries()) {
   })
 }
 
-test('handed over: a result that is kept, and what was thrown, are as they were when the body ended', async t => {
+test('handed over: a kept result and a thrown error are stored as they were when the body ended', async t => {
   const backlog = durable() ? sharedBacklog() : new MemoryBacklog({ json: true })
   const handler = (what: unknown): unknown => {
     const result = { n: 1 }
@@ -191,7 +191,7 @@ test('handed over: a result that is kept, and what was thrown, are as they were 
   t.deepEqual(seen.parts, durable() ? ['a'] : ['a', 'later'])
 })
 
-test('handed over: the reason of a cancel is that of its call', async t => {
+test('handed over: the reason of a cancel is stored as it was at the call', async t => {
   const backlog = sharedBacklog()
   const { clock, queue } = parts(() => {}, { name: 'q', backlog, paused: true })
   const other = new DispatchQueue(null, { name: 'q', backlog, clock })
@@ -216,7 +216,7 @@ test('handed over: an infinite number of attempts is stored', async t => {
   t.is(await run, 5)
 })
 
-test('handed over: plain objects and dates of another realm are like those of this one', async t => {
+test('handed over: plain objects and dates of another realm are accepted like those of this one', async t => {
   const seen: unknown[] = []
   const { clock, queue } = parts(payload => void seen.push(payload), { ...strict(), width: 9 })
   const foreign = (source: string): unknown => vm.runInNewContext(source)
@@ -240,7 +240,7 @@ for (const [name, a, b] of durable()
       ['an Error', new Error('a'), new Error('b')],
       ['a function', () => 1, () => 2],
     ] as const)) {
-  test(`handed over: two of ${name} are not taken for equal under one id`, async t => {
+  test(`handed over: two different ${name} conflict under one id`, async t => {
     const { queue } = parts(() => {}, { paused: true })
     await queue.put(a, { id: 'x' })
 

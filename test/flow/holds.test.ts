@@ -29,14 +29,14 @@ const places = {
   'beside a rule': { rate: { limit: 100, per: '1s' } },
 }
 for (const [place, options] of Object.entries(places)) {
-  test(`hold: it is capped, explained and heard for the whole queue, ${place}`, async t => {
+  test(`hold: a hold of the whole queue is capped, explained and emitted by the event limited, ${place}`, async t => {
     const { limited, why, of, rule, until, notBefore, before, again } = await held(undefined, options)
 
     t.deepEqual([why, of, rule, notBefore], ['hold', undefined, undefined, until])
     t.deepEqual(limited, [{ rule: undefined, until }])
     t.deepEqual([before, again], [0, 'a'])
   })
-  test(`hold: it is capped and explained for a key, ${place}`, async t => {
+  test(`hold: a hold of a key is capped and explained, ${place}`, async t => {
     const { why, of, rule, until, notBefore, before, again } = await held('acme', options)
 
     t.deepEqual([why, of, rule, notBefore], ['hold', 'acme', undefined, until])
@@ -44,7 +44,7 @@ for (const [place, options] of Object.entries(places)) {
   })
 }
 
-test('hold: where keys share, `limited` reports the hold of a key with its name', async t => {
+test('hold: where keys take turns, `limited` reports the hold of a key with its name', async t => {
   const { limited, until } = await held('acme', { keys: {} })
 
   t.deepEqual(limited, [{ rule: undefined, key: 'acme', until }])

@@ -29,7 +29,7 @@ async function refusedOnce(options: object = {}) {
   return { clock, backlog, queue, handler, seen }
 }
 
-test('learn: a Throttled that came although the rule was kept lengthens the window; rate, limited and explain show it', async t => {
+test('learn: a Throttled although the rule was kept lengthens the window; rate, limited and explain show it', async t => {
   const { clock, queue, handler, seen } = await refusedOnce()
   t.deepEqual(
     handler.underway.map(({ payload }) => payload),
@@ -58,7 +58,7 @@ test('learn: a Throttled that came although the rule was kept lengthens the wind
   t.is(seen.at(-1), 10)
 })
 
-test('learn: the rate that was read can be set back, and keeps what was learned', async t => {
+test('learn: a rate that is read and set again keeps its learned jitter', async t => {
   const { clock, queue, handler, seen } = await refusedOnce()
   handler.underway[0]?.fail(new Throttled(1))
   await clock.advance(1)

@@ -36,7 +36,7 @@ async function inOrder({ running, end }: ReturnType<typeof parts>, count: number
 
 // Sharing.
 
-test('keys share: each starts a job in turn, whoever put more or earlier', async t => {
+test('keys share: each key starts a job in turn, whichever has more or older jobs', async t => {
   const all = parts({ keys: {} })
   await all.put('a1', 'a2', 'a3', 'a4', 'b1', 'b2', 'c1')
   await all.resume()
@@ -106,7 +106,7 @@ test('keys share: a key that puts one job at a time does not overtake one that w
   t.deepEqual(order, ['a1', 'b1', 'a2', 'b3'])
 })
 
-test('without keys the most important job is next, and nobody shares', async t => {
+test('without keys the most important job is next, and labels do not take turns', async t => {
   const all = parts()
   await all.put('a1', 'a2', 'b1')
   await all.resume()
@@ -198,7 +198,7 @@ test('keys.rate: the rate of the queue holds for all keys together', async t => 
   t.deepEqual(all.running(), ['a1', 'b1', 'a2'])
 })
 
-test('keys.rate: a job that goes back before its launch uses up nothing', async t => {
+test('keys.rate: a job that goes back before its launch uses up none of the rate', async t => {
   const all = parts({ width: 99, keys: { rate: { limit: 1, per: '1m' } } })
   await all.put('a1', 'a2')
   all.queue.once('underway', () => void all.queue.pause())
@@ -210,7 +210,7 @@ test('keys.rate: a job that goes back before its launch uses up nothing', async 
   t.deepEqual(all.running(), ['a1'])
 })
 
-test('keys.rate: a cost counts in the window of the key, spent corrects it, and what never fits is refused', async t => {
+test('keys.rate: a cost counts in the window of the key, spent corrects it, and a cost that never fits is refused', async t => {
   const all = parts({ width: 99, keys: { rate: { limit: 10, per: '1s', of: 'tokens' } } })
   const put = (payload: string, tokens: number) => all.queue.put(payload, { key: 'a', cost: { tokens } })
   await put('a1', 6)
@@ -444,7 +444,7 @@ test('keys hold for all queue objects of a name, and a queue without a handler s
   t.deepEqual(handler.underway.map(call => call.payload).sort(), ['a1', 'b1'])
 })
 
-test('queue.key: a key that was paused and forgotten shows itself, also to a queue that comes later', async t => {
+test('queue.key: a paused key without jobs is still listed, also by a queue that opens later', async t => {
   const clock = new VirtualClock()
   const backlog = sharedBacklog()
   const options = { backlog, clock, name: 'forgetful', keys: {} }
@@ -469,7 +469,7 @@ test('queue.key: a key that was paused and forgotten shows itself, also to a que
   await watcher.stop()
 })
 
-test('keys: of two queues that declare them differently by turns the last one decides, and overrides stay', async t => {
+test('keys: if two queues declare different keys, the last declaration holds, and overrides stay', async t => {
   const clock = new VirtualClock()
   const backlog = sharedBacklog()
   const handler = scripted<string, string>()
@@ -497,7 +497,7 @@ test('keys: of two queues that declare them differently by turns the last one de
 
 // Many keys, and bad input.
 
-test('a million-key mistake is ordinary: each key of one job starts in order, and nothing of it remains', async t => {
+test('very many keys with one job each start in order, and leave nothing behind', async t => {
   const all = parts({ width: Infinity, keys: { width: 1, rate: { limit: 1, per: '1s' } } })
   const many = 3_000
   await all.queue.putMany(
@@ -514,7 +514,7 @@ test('a million-key mistake is ordinary: each key of one job starts in order, an
   t.deepEqual(await all.queue.keys(), [])
 })
 
-test('hostile keys are only names', async t => {
+test('keys with the names of prototype members are ordinary keys', async t => {
   const names = [
     '__proto__',
     'constructor',

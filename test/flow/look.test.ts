@@ -35,7 +35,7 @@ test('jobs lists waiting jobs most important first, page by page, and by key', a
   await t.throwsAsync(queue.jobs({ limit: 0 }), { code: 'OPTION' })
 })
 
-test('a pager comes to its end, whatever becomes of the last job of its page', async t => {
+test('paging through jobs ends, whatever happens to the last job of a page', async t => {
   const { clock, queue } = parts({ width: 0 })
   await queue.putMany(['a', 'b', 'c', 'd', 'e'])
   const seen: string[] = []
@@ -283,7 +283,7 @@ test('commands on one job take effect in the order of the calls', async t => {
   }
 })
 
-test('a command takes effect while puts wait for room, and makes room', async t => {
+test('a command takes effect while puts wait for space, and frees space', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, void>(() => {}, { clock, paused: true, size: 2, overflow: 'wait' })
   const accepted: string[] = []

@@ -188,7 +188,7 @@ for (const [what, withdraw] of [
   ['clear takes out', (_: AbortController, queue: DispatchQueue<number, void>) => queue.clear()],
   ['a stop refuses', (_: AbortController, queue: DispatchQueue<number, void>) => queue.stop()],
 ] as const) {
-  test(`${what} very many puts that wait for room a slice at a time`, async t => {
+  test(`${what} very many puts that wait for space a slice at a time`, async t => {
     const clock = new VirtualClock()
     const controller = new AbortController()
     const queue = new DispatchQueue<number, void>(() => {}, { clock, paused: true, size: 1, overflow: 'wait' })

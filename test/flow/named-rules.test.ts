@@ -69,7 +69,7 @@ test('named rules: two queues share one limit, exactly, and use it', async t => 
   )
 })
 
-test('named rules: queues that wait take turns, start by start, whoever put more or earlier', async t => {
+test('named rules: waiting queues take turns, start by start, whichever put more or earlier', async t => {
   const { clock, starts, open, put, passUntil } = shared()
   const rate = gateway(1, 100) as never
   const [a, b, c] = [open('a', { rate }), open('b', { rate }), open('c', { rate })]
@@ -95,7 +95,7 @@ test('named rules: queues that wait take turns, start by start, whoever put more
   t.is(namesOf(starts.slice(13)), 'aaa')
 })
 
-test('named rules: room for many starts is shared, too, and nothing of it is left unused', async t => {
+test('named rules: capacity for many starts is shared too, and fully used', async t => {
   const { clock, starts, open, put, pass } = shared()
   const rate = gateway(10, 1_000) as never
   const [a, b] = [open('a', { rate }), open('b', { rate })]

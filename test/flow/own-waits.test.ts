@@ -39,7 +39,7 @@ function waiting(handler: (queue: Queue<string, unknown>, payload: string, task:
 }
 
 for (const [kind, wait] of Object.entries(kinds)) {
-  test.serial(`a handler that awaits ${kind}() of its own queue is told so once, after 10 s`, async t => {
+  test.serial(`a handler that awaits ${kind}() of its own queue is warned once, after 10 s`, async t => {
     const { clock, name, queue } = waiting((queue, payload) => payload === 'inner' || wait(queue))
     const { id } = await queue.put('outer')
     const early = await warned(name, () => clock.advance(9_999))
@@ -62,21 +62,24 @@ test.serial('a generator that waits for its own queue gets an error that says so
   t.is((await warned(name, () => clock.advance(20_000))).length, 1)
 })
 
-test.serial('code outside of the bodies may wait long, and a body that has not waited gets no error', async t => {
-  const { clock, name, queue } = waiting(async (queue, payload) => {
-    if (payload === 'asks') void queue.pause().then(() => queue.resume())
-    else if (payload === 'runs') void queue.run('free')
-    else await new Promise<void>(resolve => clock.at(clock.now() + 60_000, resolve))
-  }, 3)
-  const warnings = await warned(name, async () => {
-    await queue.putMany(['asks', 'long', 'runs', 'long'])
-    void queue.idle()
-    await clock.advance(30_000)
-    void queue.pause()
-    await clock.advance(30_000)
-    queue.resume()
-    await clock.advance(120_000)
-  })
+test.serial(
+  'code outside of bodies may wait long without a warning, and so may a body that does not wait for its queue',
+  async t => {
+    const { clock, name, queue } = waiting(async (queue, payload) => {
+      if (payload === 'asks') void queue.pause().then(() => queue.resume())
+      else if (payload === 'runs') void queue.run('free')
+      else await new Promise<void>(resolve => clock.at(clock.now() + 60_000, resolve))
+    }, 3)
+    const warnings = await warned(name, async () => {
+      await queue.putMany(['asks', 'long', 'runs', 'long'])
+      void queue.idle()
+      await clock.advance(30_000)
+      void queue.pause()
+      await clock.advance(30_000)
+      queue.resume()
+      await clock.advance(120_000)
+    })
 
-  t.deepEqual(warnings, [])
-})
+    t.deepEqual(warnings, [])
+  },
+)

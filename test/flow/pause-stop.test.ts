@@ -61,7 +61,7 @@ test('a pause resolves false when resume or stop comes first', async t => {
   await clock.advance(5_000)
 })
 
-test('two pauses and one resume leave the width as it was, and a resume without a pause harms nobody', async t => {
+test('two pauses and one resume leave the width as it was, and a resume without a pause changes nothing', async t => {
   const { clock, handler, queue } = parts(2)
   queue.resume()
   t.deepEqual(await Promise.all([queue.pause(), queue.pause()]), [true, true])
@@ -196,7 +196,7 @@ test('a shared pause that the backlog refuses undoes no other pause', async t =>
   t.true(queue.paused)
 })
 
-test('put, putMany and run say by their own names that the queue was stopped, also where they waited for room', async t => {
+test('put, putMany and run reject with QueueStoppedError by their own names after a stop, also while they wait for space', async t => {
   const queue = new DispatchQueue<string, string>(() => '', { paused: true, size: 1, overflow: 'wait' })
   await queue.put('a')
   const waiting = [queue.put('b'), queue.run('c'), queue.run('d', { priority: 1 }), queue.putMany(['e'])]
@@ -379,7 +379,7 @@ test('after stop puts reject, and setting width, rate or resume throws', async t
   await t.throwsAsync(queue.put('a'), expected)
 })
 
-test('stop while paused is fine, and the end of a block is a stop', async t => {
+test('a paused queue can be stopped, and the end of an `await using` block stops its queue', async t => {
   const { clock, handler, queue } = parts()
   await queue.pause()
   await queue.putMany(['a', 'b'])
@@ -497,7 +497,7 @@ test('idle resolves when the last job ends while a stop waits for it, and after 
   t.deepEqual(seen, ['idle'])
 })
 
-test('an idle() that nobody awaits is no unhandled rejection when the queue stops', async t => {
+test('an idle() that is not awaited is no unhandled rejection when the queue stops', async t => {
   const { queue } = parts()
   const unhandled: unknown[] = []
   const listen = (error: unknown): void => void unhandled.push(error)

@@ -33,7 +33,7 @@ test('plain: each of many runs has its own result or error, in the order of put'
   t.is((await queue.jobs({ state: 'failed' })).length, 10)
 })
 
-test('plain: they can be listed, found, explained, reprioritized, cancelled and removed while they wait', async t => {
+test('plain: waiting jobs can be listed, found, explained, reprioritized, cancelled and removed', async t => {
   const { clock, queue, called, ended } = parts({ paused: true })
   const first = await queue.jobs({ state: 'pending', limit: 30 })
   const second = await queue.jobs({ state: 'pending', limit: 30, after: first[29] as Job<number, number> })
@@ -76,7 +76,7 @@ test('plain: listeners get the events of each job, with one Job object from its 
   for (const events of seen.values()) t.deepEqual(events, ['pending', 'underway', 'finished'])
 })
 
-test('plain: stop gives them all back in their order, and no promise stays open', async t => {
+test('plain: stop returns all of them in their order, and every promise settles', async t => {
   const { queue, ended } = parts({ paused: true })
 
   const { returned } = await queue.stop()
@@ -88,7 +88,7 @@ test('plain: stop gives them all back in their order, and no promise stays open'
   for (const result of await ended) t.like(result, { status: 'rejected', reason: { code: 'QUEUE_STOPPED' } })
 })
 
-test('plain: clear cancels them all, and others that were put between them keep their places', async t => {
+test('plain: clear cancels all of them, and jobs of other forms keep their places in the order', async t => {
   const clock = new VirtualClock()
   const called: number[] = []
   const queue = new DispatchQueue<number, void>(n => void called.push(n), { clock, paused: true })

@@ -59,7 +59,7 @@ test('generated ids are unique and sort by the time of put', async t => {
   t.deepEqual([...ids].sort(), ids)
 })
 
-test('a full queue rejects puts until there is room, and running jobs take none', async t => {
+test('a full queue rejects puts until there is space, and running jobs take none', async t => {
   const { clock, handler, queue } = parts({ size: 2 })
   await queue.put('underway')
   await clock.settle()
@@ -72,7 +72,7 @@ test('a full queue rejects puts until there is room, and running jobs take none'
   t.is((await queue.put('c')).state, 'pending')
 })
 
-test('reprioritizing on a full queue loses nothing', async t => {
+test('reprioritize on a full queue loses no job', async t => {
   const { clock, handler, queue } = parts({ size: 2 })
   await queue.put('underway')
   await clock.settle()
@@ -86,7 +86,7 @@ test('reprioritizing on a full queue loses nothing', async t => {
   t.deepEqual(handler.called, ['underway', 'b', 'a'])
 })
 
-test('puts wait for room in their order where overflow is wait', async t => {
+test("with overflow 'wait' puts wait for space in their order", async t => {
   const { clock, handler, queue } = parts({ size: 1, overflow: 'wait' })
   await queue.put('a')
   await clock.settle()
@@ -104,7 +104,7 @@ test('puts wait for room in their order where overflow is wait', async t => {
   t.deepEqual(accepted, ['b', 'c', 'd'])
 })
 
-test('puts that wait go on waiting in their order when a clear fails', async t => {
+test('waiting puts keep their order when a clear fails', async t => {
   class Failing extends MemoryBacklog {
     override async attach(options: Parameters<Backlog['attach']>[0]) {
       const session = await super.attach(options)
@@ -138,7 +138,7 @@ test('puts that wait go on waiting in their order when a clear fails', async t =
   t.deepEqual(accepted, ['c', 'd'])
 })
 
-test('puts that wait are refused by a stop that comes while a clear fails', async t => {
+test('a stop during a failing clear refuses the waiting puts', async t => {
   class Failing extends MemoryBacklog {
     override async attach(options: Parameters<Backlog['attach']>[0]) {
       const session = await super.attach(options)
@@ -189,7 +189,7 @@ test('the endings of jobs that a clear has cancelled are emitted even if a later
   t.is(queue.counts.cancelled, 1)
 })
 
-test('a put that waits is accepted though room comes while it is on its way', async t => {
+test('a put is accepted although space is freed while it is in flight', async t => {
   const { clock, handler, queue } = parts({ size: 1, overflow: 'wait' })
   await queue.put('a')
   await clock.settle()

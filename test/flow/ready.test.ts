@@ -36,7 +36,7 @@ for (const [kind, handler] of [
   })
 }
 
-test('ready: the second queue with a handler of a name and backlog is refused by its constructor, and the first lives', async t => {
+test('ready: the constructor refuses a second queue with a handler for one name and backlog, and the first goes on', async t => {
   const clock = new VirtualClock()
   const options = { clock, backlog: sharedBacklog(), name: 'n' }
   const first = new DispatchQueue<string, void>(() => {}, options)

@@ -115,7 +115,7 @@ test('reschedule and promote: jobs that do not wait are refused, and so are inva
   await t.throwsAsync(queue.promote(waits as Job<string, string>), { code: 'QUEUE_STOPPED' })
 })
 
-test('reschedule: another queue object of the name may call it, and the worker obeys', async t => {
+test('reschedule: a call on another queue object of the name changes the job of the worker', async t => {
   const clock = new VirtualClock()
   const handler = scripted<string, string>()
   const backlog = sharedBacklog()
@@ -147,7 +147,7 @@ test('promote: an earlier delay has no effect any more, even after the job goes 
   t.deepEqual(handler.called, ['a', 'a'])
 })
 
-test('remove: the id is free again, of a job that waits and of one that has ended', async t => {
+test('remove: frees the id of a waiting job and of an ended one', async t => {
   const { clock, handler, queue } = parts({ width: 2 })
   const put = (payload: string, id: string): Promise<Job<string, string>> => queue.put(payload, { id })
   await queue.put('waits', { id: 'waits', delay: '1h' })

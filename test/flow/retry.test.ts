@@ -67,7 +67,7 @@ test('jitter waits at least half of the delay and at most all of it, not always 
   t.true(new Set(waits).size > 100)
 })
 
-test('the retry of a put stands instead of the one of the queue', async t => {
+test('the retry option of a put replaces that of the queue', async t => {
   const clock = new VirtualClock()
   const no = new Error('no')
   const { handler, runs } = noted(clock, [no, no, 'yes'])
@@ -80,7 +80,7 @@ test('the retry of a put stands instead of the one of the queue', async t => {
   t.is(runs.length, 3)
 })
 
-test('RetryLater puts back for the time it says and uses no attempt', async t => {
+test('RetryLater delays its job for the given time and uses no attempt', async t => {
   const clock = new VirtualClock()
   const { handler, runs } = noted(clock, [new RetryLater('10s'), new RetryLater(500), 'yes'])
   const queue = new DispatchQueue<string>(handler, { clock })
@@ -164,7 +164,7 @@ test('Unrecoverable fails the job whatever attempts it has left', async t => {
   t.is(runs.length, 1)
 })
 
-test('an after that is no time is refused where it is thrown, and counts as the failure of its attempt', async t => {
+test('an invalid `after` is refused where it is thrown, and fails its attempt', async t => {
   const clock = new VirtualClock()
   let runs = 0
   const queue = new DispatchQueue<string>(
@@ -180,7 +180,7 @@ test('an after that is no time is refused where it is thrown, and counts as the 
   t.is(runs, 2)
 })
 
-test('the header of a response is taken as it comes: seconds, a date, or nothing', async t => {
+test('a Retry-After header is accepted as received: seconds, a date, or missing', async t => {
   const clock = new VirtualClock()
   const date = new Date(clock.wall() + 20_000).toUTCString()
   const starts: number[] = []
@@ -385,7 +385,7 @@ test('cancelling a running job settles it at once and frees no slot', async t =>
   t.deepEqual(queue.underway(), [b])
 })
 
-test('never more bodies run than the width, whatever is cancelled or times out', async t => {
+test('at most `width` bodies run, whatever jobs are cancelled or time out', async t => {
   const clock = new VirtualClock()
   const handler = scripted<number, void>()
   let most = 0
@@ -414,7 +414,7 @@ test('never more bodies run than the width, whatever is cancelled or times out',
   t.is(most, 3)
 })
 
-test('a job that is put anew in a busy queue has the result of its new run', async t => {
+test('a job that is retried in a busy queue has the result of its new run', async t => {
   const queue = new DispatchQueue<{ fails?: boolean; turn?: number }, number>(
     ({ fails, turn }, task) => {
       if (fails && task.attempt === 1 && !again.has(task.id)) throw new Error('no')

@@ -54,7 +54,7 @@ for (const [way, send] of Object.entries(ways)) {
     t.like(queue.counts, { pending: 0, cancelled: 0 })
   })
 
-  test(`${way} whose signal aborts before the put has set out rejects, and those around it go on in their order`, async t => {
+  test(`${way} whose signal aborts before the put is sent rejects, and its neighbours keep their order`, async t => {
     const { clock, handler, queue } = parts({ width: 5 })
     const controller = new AbortController()
     const before = queue.put('before')
@@ -70,7 +70,7 @@ for (const [way, send] of Object.entries(ways)) {
     t.deepEqual(getEventListeners(controller.signal, 'abort'), [])
   })
 
-  test(`${way} that waits for room is taken out by its signal, and its place goes to those behind it`, async t => {
+  test(`the signal of a waiting ${way} withdraws it, and the puts behind it move up`, async t => {
     const { clock, handler, queue } = parts({ paused: true, size: 2, overflow: 'wait' })
     const controller = new AbortController()
     await queue.put('first')
@@ -242,7 +242,7 @@ test('a signal cancels a job that runs: run rejects, the signal of the body abor
   t.is(queue.counts.closing, 1)
 })
 
-test('the signal of a put that found its id remembered is no concern of the job that stands for it', async t => {
+test('the signal of a put whose id is remembered does not affect the existing job', async t => {
   const { clock, handler, queue } = parts()
   const controller = new AbortController()
   const first = await queue.put('a', { id: 'a', delay: 1_000 })
@@ -365,7 +365,7 @@ const requested: Readonly<Record<string, (queue: Queue<string, string>) => Promi
 }
 
 for (const [way, send] of Object.entries(requested)) {
-  test(`cancel by its id: a ${way} that waits for room rejects, and its place goes to those behind it`, async t => {
+  test(`cancel by id: a waiting ${way} rejects, and the puts behind it move up`, async t => {
     const { clock, handler, queue } = parts({ paused: true, size: 2, overflow: 'wait' })
     await queue.putMany(['a', 'b'])
     const mine = left(send(queue))
@@ -392,7 +392,7 @@ for (const [way, send] of Object.entries(requested)) {
   })
 }
 
-test('cancel by an id that the backlog knows cancels its job, and a put that waits for room finds it', async t => {
+test('cancel by an id that the backlog knows cancels that job, and a waiting put of the id resolves with it', async t => {
   const { clock, queue } = parts({ paused: true, size: 2, overflow: 'wait' })
   const first = await queue.put('mine', { id: 'x' })
   await queue.put('b')
@@ -408,7 +408,7 @@ test('cancel by an id that the backlog knows cancels its job, and a put that wai
   t.like(queue.counts, { pending: 2, cancelled: 1 })
 })
 
-test('clear cancels the puts that wait for room, and none that is made after it', async t => {
+test('clear cancels puts that wait for space, and no put made after it', async t => {
   const { clock, handler, queue } = parts({ size: 1, overflow: 'wait', paused: true })
   await queue.put('first')
   const waits = left(queue.put('waits'))

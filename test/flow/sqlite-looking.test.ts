@@ -20,7 +20,7 @@ const namesIn = (path: string): unknown[] => {
   return names
 }
 
-test('looking: at a name that no worker declared and nobody put under shows nothing, and makes nothing', async t => {
+test('queries: of a name that no queue has declared or put under, they return nothing and create nothing', async t => {
   const path = join(folder, 'typo.db')
   const typo = new DispatchQueue<number>(null, { name: 'mesages', backlog: new SqliteBacklog(path) })
   await typo.ready()
@@ -53,7 +53,7 @@ const makers = {
   'a shared pause': (queue: DispatchQueue<number>) => queue.pause({ shared: true }),
 }
 for (const [what, make] of Object.entries(makers)) {
-  test(`looking: ${what} makes the name, once`, async t => {
+  test(`queries: ${what} creates the name, once`, async t => {
     const path = join(folder, `${what}.db`)
     const queue = new DispatchQueue<number>(null, { name: 'new', backlog: new SqliteBacklog(path) })
     await queue.ready()
@@ -66,7 +66,7 @@ for (const [what, make] of Object.entries(makers)) {
   })
 }
 
-test('looking: a declared rate makes the name, and a name that was made meanwhile is seen', async t => {
+test('queries: a declared rate creates the name, and a name created meanwhile is found', async t => {
   const backlog = new SqliteBacklog(join(folder, 'meanwhile.db'))
   const first = new DispatchQueue<number>(null, { name: 'late', backlog })
   await first.ready()
@@ -80,7 +80,7 @@ test('looking: a declared rate makes the name, and a name that was made meanwhil
   await Promise.all([first.stop(), declares.stop()])
 })
 
-test('as of: a handle that a queue without a handler was given is a snapshot of its put, and one that worked here is live', async t => {
+test('as of: the job of a put without a handler is a snapshot, and a job that runs here is live', async t => {
   const backlog = new SqliteBacklog(join(folder, 'as-of.db'))
   const web = new DispatchQueue<number>(null, { name: 'q', backlog })
   const before = Date.now()
@@ -106,7 +106,7 @@ test('as of: a handle that a queue without a handler was given is a snapshot of 
   await Promise.all([web.stop(), worker.stop()])
 })
 
-test('as of: a job that waits for a worker here says so once another process may have it', async t => {
+test('as of: a job that waits here has `asOf` once another process may have claimed it', async t => {
   const c = workerPool()
   const worker = new DispatchQueue<number>(async () => {}, { name: 'q', backlog: new SqliteBacklog(c.path), width: 0 })
   const job = await worker.put(1, { id: 'a' })

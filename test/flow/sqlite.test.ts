@@ -66,7 +66,7 @@ function start(orders: Orders): Reported {
   }
 }
 
-test('sqlite: jobs are there after a stop, and run in the next queue', async t => {
+test('sqlite: jobs stay after a stop, and run in the next queue', async t => {
   const path = at('stop.db')
   const seen: unknown[] = []
   const first = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(path) })
@@ -129,7 +129,7 @@ test('sqlite: run settles with the very value that the handler returned or threw
   t.true(read?.error instanceof TypeError && read.error !== error && (read.asOf as number) > 0)
   await later.stop()
 })
-test('sqlite: F52: what has ended is counted on beyond 2^31 and 2^32', async t => {
+test('sqlite: F52: counts of ended jobs continue beyond 2^31 and 2^32', async t => {
   const path = at('counted.db')
   const open = (): DispatchQueue<string, void> =>
     new DispatchQueue(
@@ -183,7 +183,7 @@ test('sqlite: a window shorter than the way to the file and back limits its queu
   await queue.stop()
 })
 
-test('sqlite: jobs that are looked at while they end or go back are let go, and the file closes with its queue', async t => {
+test('sqlite: records of jobs that are queried while they end or go back are freed, and the file closes with its queue', async t => {
   const path = at('looked.db')
   const looks: Promise<unknown>[] = []
   const queue = new DispatchQueue<number, number>(
@@ -209,7 +209,7 @@ test('sqlite: jobs that are looked at while they end or go back are let go, and 
   )
 })
 
-test('sqlite: a list that has to look at many jobs keeps nobody else waiting', async t => {
+test('sqlite: a list that walks many jobs delays no other request', async t => {
   const queue = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(at('list.db')) })
   await queue.putMany([...Array(5_000).keys()], { key: 'many' })
   for (const state of ['pending', undefined] as const) {
@@ -235,7 +235,7 @@ test('sqlite: a job that is moved while a list is made is in it once', async t =
   )
   await queue.stop()
 })
-test('sqlite: a process that is killed loses nothing, and its jobs run in one that lives', async t => {
+test('sqlite: a killed process loses no job, and its jobs run in a living one', async t => {
   const path = at('kill.db')
   const dying = start({ path, put: 5, body: 'hang', width: 2 })
   await dying.said('start', 2)
@@ -245,7 +245,7 @@ test('sqlite: a process that is killed loses nothing, and its jobs run in one th
   await living.said('end', 5)
   t.deepEqual(living.lines.filter(line => line.startsWith('end')).sort(), ['end 0', 'end 1', 'end 2', 'end 3', 'end 4'])
 })
-test('sqlite: killed and opened again, it goes on where it was, and the old lock is gone', async t => {
+test('sqlite: after a kill the next process continues where it was, and the old lock file is gone', async t => {
   const path = at('again.db')
   const dying = start({ path, put: 3, body: 'hang' })
   await dying.said('start', 2)
@@ -266,7 +266,7 @@ test('sqlite: killed and opened again, it goes on where it was, and the old lock
     [],
   )
 })
-test('sqlite: a process that stands still, or whose loop is blocked, keeps its jobs', async t => {
+test('sqlite: a suspended process, or one with a blocked loop, keeps its jobs', async t => {
   const path = at('stopped.db')
   const blocked = start({ path, put: 2, body: 'block', width: 1 })
   await blocked.said('start')
@@ -282,7 +282,7 @@ test('sqlite: a process that stands still, or whose loop is blocked, keeps its j
   stopped.child.kill('SIGKILL')
   await other.said('end 1')
 })
-test('sqlite: a loop that does not answer for the time of stall loses its jobs', async t => {
+test('sqlite: a loop that does not answer within `stall` loses its jobs', async t => {
   const path = at('stall.db')
   const blocked = start({ path, put: 1, body: 'block', stall: '1s' })
   await blocked.said('start')
@@ -290,7 +290,7 @@ test('sqlite: a loop that does not answer for the time of stall loses its jobs',
   await other.said('end 0')
   t.is(blocked.child.exitCode, null)
 })
-test('sqlite: a queue that only puts keeps no process alive, one that works does until stop', async t => {
+test('sqlite: a queue without a handler keeps no process alive, and one with a handler does until stop', async t => {
   t.is(await start({ path: at('alive.db'), put: 1, body: 'none' }).exited, 0)
   const working = start({ path: at('alive2.db'), body: 'end' })
   await working.said('ready')
@@ -308,7 +308,7 @@ test('sqlite: F28: processes that share a name run each job once, and all of the
   t.is(ended.length, 600)
   t.is(new Set(ended).size, 600)
 })
-test('sqlite: I1: of what was put nothing is lost, whenever its processes are killed', async t => {
+test('sqlite: I1: no accepted job is lost, whenever its processes are killed', async t => {
   const path = at('storm.db')
   for (let i = 0; i < 5; i++) {
     const dying = start({ path, put: 100, body: 'end', width: 3 })

@@ -57,7 +57,7 @@ test('strict server: with the rule alone a seventh of the requests is refused', 
   t.true(refused > 0.1, `${refused}`)
 })
 
-test('strict server: with the jitter that the way has, nothing is refused', async t => {
+test('strict server: with a jitter as long as the network delay varies, no request is refused', async t => {
   const { refused, used } = await send(10_000, { jitter: mostMs })
 
   t.is(refused, 0)

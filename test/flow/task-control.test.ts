@@ -68,7 +68,7 @@ test('resume of a job that was not paused is refused and changes nothing', async
   await queue.stop()
 })
 
-test('a pause of all tasks and the pause of one are apart: resume of the queue does not free what was paused alone', async t => {
+test('a pause of all tasks and that of one are separate: resume of the queue does not resume a task that was paused alone', async t => {
   const { queue, ends, begun, moves } = stepping()
   const [a] = (await queue.putMany(['a', 'b'])) as [Named, Named]
   await begun('a', 'b')
@@ -181,7 +181,7 @@ test('a paused task can be cancelled, runs its finally and frees its slot', asyn
 })
 
 for (const context of ['queue', 'put'] as const) {
-  test(`context '${context}': what a handler finds, and that it finds nothing of another job`, async t => {
+  test(`context '${context}': a handler finds its own store and none of another job`, async t => {
     const clock = new VirtualClock()
     const storage = new AsyncLocalStorage<string>()
     const found: [string, string | undefined][] = []
@@ -218,7 +218,7 @@ for (const context of ['queue', 'put'] as const) {
   })
 }
 
-test('a handler never finds what a plain handler before it entered, sync, failing or finished', async t => {
+test('a handler never finds the store that an earlier handler entered, whether that one was synchronous, failed or finished', async t => {
   const clock = new VirtualClock()
   const storage = new AsyncLocalStorage<number>()
   const found: (number | undefined)[] = []
@@ -241,7 +241,7 @@ test('a handler never finds what a plain handler before it entered, sync, failin
   t.deepEqual(found, Array(20).fill(undefined))
 })
 
-test('each step of a generator finds what its own job entered, however they take turns', async t => {
+test('each step of a generator finds the store that its own job entered, however tasks take turns', async t => {
   const clock = new VirtualClock()
   const storage = new AsyncLocalStorage<string>()
   const wrong: unknown[] = []
@@ -298,7 +298,7 @@ test.serial('two thousand plain handlers of 0.2 ms each give the loop a turn abo
 
 type Named = Job<string, string>
 
-test('a pause of all tasks leaves those alone that are being closed, and waits for their end', async t => {
+test('a pause of all tasks does not park generators that are being closed, and waits for their end', async t => {
   const clock = new VirtualClock()
   const wait = (ms: number): Promise<void> => new Promise(resolve => void clock.at(clock.now() + ms, resolve))
   const queue = new DispatchQueue<string, void>(

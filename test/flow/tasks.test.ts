@@ -13,7 +13,7 @@ import { DispatchQueue, strict, test } from '../support/backlog-under-test.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-test('crashes: none are counted where no process has died', async t => {
+test('crashes: the count is 0 where no process has died', async t => {
   const clock = new VirtualClock()
   const found: number[] = []
   const queue = new DispatchQueue<string, void>((_, task) => void found.push(task.crashes), { clock })
@@ -23,7 +23,7 @@ test('crashes: none are counted where no process has died', async t => {
 
   t.deepEqual([found, job.crashes], [[0], 0])
 })
-test('checkpoint: a later attempt finds the last one as restored, whatever brought the job back', async t => {
+test('checkpoint: a later attempt finds the last checkpoint in task.restored, whatever sent the job back', async t => {
   const clock = new VirtualClock()
   const found: unknown[] = []
   const queue = new DispatchQueue<string, string>(
@@ -53,7 +53,7 @@ test('checkpoint: a later attempt finds the last one as restored, whatever broug
   t.is(other.state, 'delayed')
 })
 
-test('checkpoint: a job has none of another job', async t => {
+test('checkpoint: a job never gets the checkpoint of another job', async t => {
   const clock = new VirtualClock()
   const found: unknown[] = []
   const queue = new DispatchQueue<string, void>(
@@ -90,7 +90,7 @@ test('checkpoint: a checkpoint that is not awaited is stored too if the attempt 
   t.deepEqual(found, [undefined, 'half'])
 })
 
-test('checkpoint: once the run is over it rejects, and the next attempt does not find it', async t => {
+test('checkpoint: a checkpoint after the end of its run rejects, and the next attempt does not get it', async t => {
   const clock = new VirtualClock()
   const tasks: Task[] = []
   const queue = new DispatchQueue<string, unknown>(
@@ -121,7 +121,7 @@ test('checkpoint: a strict backlog refuses what JSON would change', async t => {
   await t.throwsAsync(queue.run('a'), { code: 'PAYLOAD' })
 })
 
-test('spent: a cost that proves smaller frees what it had reserved, at once', async t => {
+test('spent: a smaller real cost frees the rest of the reserved cost at once', async t => {
   const clock = new VirtualClock()
   const starts: [string, number][] = []
   const queue = new DispatchQueue<string, void>(
@@ -150,7 +150,7 @@ test('spent: a cost that proves smaller frees what it had reserved, at once', as
   )
 })
 
-test('spent: a cost that proves larger holds what comes after until its window is over', async t => {
+test('spent: a larger real cost delays later jobs until its window is over', async t => {
   const clock = new VirtualClock()
   const starts: [string, number][] = []
   const queue = new DispatchQueue<string, void>(
@@ -199,7 +199,7 @@ test('keep.results: a finished job gives its result for as long as it is kept, a
   t.is(await queue.get('a'), undefined)
 })
 
-test('a key that Throttled holds keeps its jobs in place, and they can be looked at and changed while others go on', async t => {
+test('a key that Throttled holds keeps its jobs in place, and they can be listed and changed while others go on', async t => {
   const clock = new VirtualClock()
   const log: [string, number][] = []
   const queue = new DispatchQueue<string, void>(
@@ -235,7 +235,7 @@ test('a key that Throttled holds keeps its jobs in place, and they can be looked
   t.is(x1.attempt, 1)
 })
 
-test('breathe gives the loop a turn when the slice is used up, and goes on at once before that', async t => {
+test('breathe gives the loop a turn when the slice is used up, and returns at once before that', async t => {
   const clock = new VirtualClock()
   const turned: boolean[] = []
   const queue = new DispatchQueue<string, void>(
@@ -258,7 +258,7 @@ test('breathe gives the loop a turn when the slice is used up, and goes on at on
   t.deepEqual(turned, [false, true, false])
 })
 
-test('wait gives what a promise resolves to with its type, throws what it rejects with, and holds up nobody', async t => {
+test('wait returns what a promise resolves to with its type, throws its rejection, and delays no other task', async t => {
   const clock = new VirtualClock()
   const log: string[] = []
   let open: (value: number) => void = () => {}
@@ -290,7 +290,7 @@ test('wait gives what a promise resolves to with its type, throws what it reject
   t.deepEqual(log, ['other', '7', 'no'])
 })
 
-test('wait gives back what is no promise, as its type says', async t => {
+test('wait returns a value that is not a promise, as its type says', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue(
     function* (_: string, task: Task) {
@@ -352,7 +352,7 @@ test('progress of an attempt that is over is ignored while a later one runs', as
 
 type Key = Job<string, void>
 
-test('a task that is held when its run is over has no part in the job that comes next', async t => {
+test('a task object kept after its run does not affect the next job', async t => {
   const clock = new VirtualClock()
   const tasks: Task[] = []
   const queue = new DispatchQueue<number>(

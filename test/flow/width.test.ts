@@ -22,7 +22,7 @@ test('a wider queue starts more jobs at once', async t => {
   t.deepEqual(running(), ['a', 'b', 'c'])
 })
 
-test('a narrower queue reads as its target at once, interrupts nobody and starts nobody above it', async t => {
+test('a narrower queue reads as its target at once, interrupts no job and starts none above it', async t => {
   const { clock, handler, queue, running } = parts({ width: 3 })
   await queue.putMany(['a', 'b', 'c', 'd', 'e'])
   await clock.settle()
@@ -71,7 +71,7 @@ test('a width of 0 holds all until it is wider', async t => {
   t.deepEqual(running(), ['a'])
 })
 
-test('a width of Infinity starts all, more than one turn takes too', async t => {
+test('a width of Infinity starts all jobs, also more than one exchange claims', async t => {
   const { clock, handler, queue } = parts({ width: Infinity })
   await queue.putMany(Array.from({ length: 2_500 }, (_, i) => `${i}`))
 
@@ -198,7 +198,7 @@ test('a first rate also holds jobs that were claimed before and not called', asy
 })
 
 for (const change of ['cancel', 'remove', 'reprioritize'] as const) {
-  test(`what the rate let nobody start in front of starts at once when a ${change} has taken that out of its way`, async t => {
+  test(`a job behind one that waits for the rate starts at once when a ${change} removes the one ahead`, async t => {
     const clock = new VirtualClock()
     const handler = scripted<string, string>()
     const rate = { limit: 10, per: '1h', of: 'tokens' } as const

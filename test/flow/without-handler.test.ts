@@ -15,7 +15,7 @@ const only = {
 } as const
 
 for (const [option, value] of Object.entries(only)) {
-  test(`without a handler: the option ${option} is refused, and what to do instead is said`, t => {
+  test(`without a handler: the option ${option} is refused, and the error names the alternative`, t => {
     const shared = { backlog: sharedBacklog(), name: 'n' }
     const error = t.throws(() => new DispatchQueue(null, { ...shared, [option]: value }), { code: 'OPTION' })
 
@@ -109,7 +109,7 @@ test('without a handler: idle() and its event come once the last job has ended i
   t.like(putter.counts, { underway: 0, finished: 1 })
 })
 
-test('without a handler: a put that waits for room goes in once the queue that has one has taken a job out', async t => {
+test('without a handler: a waiting put is accepted once the working queue has started a job', async t => {
   const clock = new VirtualClock()
   const shared = { clock, backlog: sharedBacklog(), name: 'n' }
   const handler = scripted<string, void>()

@@ -28,7 +28,7 @@ const errors: readonly InstanceType<typeof DispatchError>[] = [
   new rdq.Unrecoverable(),
 ]
 
-test('errors: each is an Error and a DispatchError with the name of its class, a code of its own, and a message', t => {
+test('errors: each is a DispatchError with the name of its class, a code of its own, and a message', t => {
   for (const error of errors) {
     t.true(error instanceof Error && error instanceof DispatchError)
     t.is(error.name, error.constructor.name)
@@ -49,7 +49,7 @@ test('errors: the sample has one of each class that is exported', t => {
   )
 })
 
-test('errors: the facts are fields', t => {
+test('errors: facts of a message are fields of the error', t => {
   t.like(new rdq.JobStateError('retry', 'x', 'pending', 'failed'), { id: 'x', state: 'pending' })
   t.like(new rdq.CostError('tokens', 9, 5), { unit: 'tokens', cost: 9, limit: 5 })
   t.like(new rdq.QueueStoppedError('cannot put', true), { willRunLater: true })
@@ -63,7 +63,7 @@ test('errors: the facts are fields', t => {
   t.regex(new rdq.QueueNameTakenError('q').message, /; use that queue, await its stop\(\), or use another name$/)
 })
 
-test('errors: the remedy is one that helps', t => {
+test('errors: the remedy in each message helps', t => {
   t.regex(new rdq.QueueFullError(1, 2, 2).message, /; put again later, or use overflow: 'wait'$/)
   t.regex(new rdq.QueueFullError(3, 2, 0).message, /; put fewer at a time, or raise size$/)
   t.regex(

@@ -49,7 +49,7 @@ test('finishWithin: an ending that is recorded later is awaited, and settles as 
   t.deepEqual(settled, ['finished 7 within'])
 })
 
-test('finishWithin: where it rejects, the job ends as the handler then says', async t => {
+test('finishWithin: if it rejects, the job ends as the handler decides', async t => {
   const { backlog, settled, recordings } = recording()
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, string>(
@@ -72,7 +72,7 @@ test('finishWithin: where it rejects, the job ends as the handler then says', as
   t.deepEqual(settled, ['finished rolled back'])
 })
 
-test('finishWithin: recorded after its run is over, it concerns no other job', async t => {
+test('finishWithin: an ending recorded after its run is over affects no other job', async t => {
   const { backlog, settled, recordings } = recording()
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, string>(
@@ -94,7 +94,7 @@ test('finishWithin: recorded after its run is over, it concerns no other job', a
   t.deepEqual(settled, ['finished first', 'finished second'])
 })
 
-test('finishWithin: a backlog that records no endings says so', async t => {
+test('finishWithin: a backlog that cannot record endings rejects with that reason', async t => {
   const queue = new DispatchQueue<string, void>(async (_, task) => task.finishWithin('a transaction'), {
     retry: { attempts: 1 },
   })

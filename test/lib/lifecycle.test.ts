@@ -39,7 +39,7 @@ test('lifecycle: jobs start while it runs, and in no other state', t => {
   }
 })
 
-test('lifecycle: jobs are claimed also during a shared pause, of whose end the backlog knows first', t => {
+test('lifecycle: exchanges go on during a shared pause, because the backlog is the first to know its end', t => {
   const claims = Object.entries(ways).filter(([, way]) => after(...way).mayClaim)
 
   t.deepEqual(
@@ -100,7 +100,7 @@ test('lifecycle: tasks are parked with a pause alone', t => {
   t.throws(() => lifecycle.parkTasks(), { message: 'a queue that is stopping cannot park tasks' })
 })
 
-test('lifecycle: nothing starts from the call of stop, which interrupts and ends, or ends at once', t => {
+test('lifecycle: nothing starts after the call of stop, which interrupts and ends, or ends at once', t => {
   const lifecycle = after()
   t.false(lifecycle.stopping)
   lifecycle.stop()
@@ -129,7 +129,7 @@ test('lifecycle: a stop is not undone, not repeated, and does not end before it 
   t.throws(() => lifecycle.interrupt(), { message: 'a queue that is stopped cannot be interrupting' })
 })
 
-test('lifecycle: a queue that stops reads paused where it was, and a shared pause is followed to the end', t => {
+test('lifecycle: a stopping queue still reads paused, and follows a shared pause to its end', t => {
   const lifecycle = after(pause)
   lifecycle.stop()
   t.true(lifecycle.paused)

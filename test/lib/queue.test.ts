@@ -31,7 +31,7 @@ function recording(refuse?: Error) {
   return { attached, backlog: backlog as unknown as MemoryBacklog }
 }
 
-test('queue: its public members are these, and no more', t => {
+test('queue: it has exactly the documented public members', t => {
   const members = Object.getOwnPropertyNames(DispatchQueue.prototype).filter(name => name !== 'constructor')
 
   t.deepEqual(members.sort(), [
@@ -56,7 +56,7 @@ test('queue: its public members are these, and no more', t => {
   t.is(typeof DispatchQueue.prototype[Symbol.asyncDispose], 'function')
 })
 
-test('queue: a handler that is none, and options that are illegal, are refused by name', t => {
+test('queue: an invalid handler and invalid options are refused by name', t => {
   const make =
     (...args: unknown[]) =>
     () =>
@@ -130,7 +130,7 @@ test('queue: a backlog that cannot be opened rejects every call that needs it, w
   t.deepEqual(await queue.stop(), { returned: [], left: 0, abandoned: [] })
 })
 
-test('queue: after a stop each call refuses, or answers that it changed nothing', async t => {
+test('queue: after a stop each call rejects, throws, or returns that it changed nothing', async t => {
   const { queue } = parts()
   const job = await queue.put('a')
   const stopped = queue.stop({ cancelUnderway: true })
@@ -228,7 +228,7 @@ test('queue: width and rate read what was set at once, and each change is an eve
   ])
 })
 
-test('queue: pause and resume hold and let go of launches, and resume may set the width', async t => {
+test('queue: pause stops launches, resume allows them again and may set the width', async t => {
   const { clock, handler, queue } = parts()
   t.true(await queue.pause())
   t.true(queue.paused)
@@ -305,7 +305,7 @@ test('queue: its signal stops it, and interrupts what runs', async t => {
   await queue.stop()
 })
 
-test('queue: a job of it works: its result, its cancel, and the pause of its task', async t => {
+test('queue: the result, cancel and pause of a job work', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, string>(
     function* () {

@@ -15,7 +15,7 @@ for (const [seed, trial] of [
   share('a generator function', 'in four processes on a file', true),
 ].entries()) {
   const { form, place, halts, rate } = trial
-  test.serial(`limit: ${form} ${place}${halts ? ', halted at random' : ''}: no window is over its limit`, async t => {
+  test.serial(`limit: ${form} ${place}${halts ? ', halted at random' : ''}: no window exceeds its limit`, async t => {
     const { starts, worst, halted } = await attempt(trial, randomOf(seed))
 
     t.true(starts >= rate.limit * trial.windows)

@@ -59,7 +59,7 @@ test('planted: a bug is found by its finder, what is no bug is not, and one that
     found.push((await copy.search(['persistence/memory/heap'], 60_000)).found)
   }
 
-  const title = 'heap: it gives what a sorted array gives, also after removal from the middle and a second push'
+  const title = 'heap: jobs leave in the order of a sorted array, also after removal from the middle and a second push'
   t.deepEqual(found, [title, undefined])
   await t.throwsAsync(copy.plant(broken), { message: /does not compile/ })
 })

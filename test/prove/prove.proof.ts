@@ -9,7 +9,7 @@ import { partsOf } from './parts.ts'
 const seed = 11
 const program = join(root, 'build/test/prove/run.js')
 
-test('prove: a share of all but what other tests of this run try by themselves holds', async t => {
+test('prove: a small share of each part passes, except for parts that other tests of this run cover', async t => {
   t.timeout(280_000)
   // The soak, the processes and the simulation have a share of their own; planted bugs are too dear for more than one.
   for (const only of ['planted', 'model']) {
@@ -21,7 +21,7 @@ test('prove: a share of all but what other tests of this run try by themselves h
   }
 })
 
-test('prove: it ends with 1 and says how to try again where a part is broken, and refuses what is no number', async t => {
+test('prove: a broken part ends it with 1 and a command to repeat it, and an option that is no number is refused', async t => {
   const broken = await nodeGroup([program, '--only', 'model', '--runs', '0', '--seed', '7'], {
     cwd: root,
     limitMs: 60_000,
@@ -34,7 +34,7 @@ test('prove: it ends with 1 and says how to try again where a part is broken, an
   t.regex(refused.output, /--kills must be a whole number of 0 or more, got some/)
 })
 
-test('prove: all of it is there, and each part is given the seed', t => {
+test('prove: it runs every part, and passes the seed to each', t => {
   const parts = partsOf({ schedules: 1, kills: 2, runs: 1, minutes: 1, plants: Infinity, seed: 4_711 })
 
   t.true(parts.length >= 8)

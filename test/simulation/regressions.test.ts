@@ -50,7 +50,7 @@ function stage(t: ExecutionContext): Stage {
 }
 const codeOf = (error: { code?: string }): string => String(error.code ?? error)
 
-test('a put whose outcome is not known is not put again by itself', async t => {
+test('a put of unknown outcome is not repeated by itself', async t => {
   const { machine, start, queue } = stage(t)
   // The first thread dies before it has looked at them, the second when they are stored: that is one too many.
   const process = start((thread, point, _, doing) => {
@@ -82,7 +82,7 @@ function abortable(): { readonly signal: AbortSignal; abort(): void } {
   return { signal: controller.signal, abort: () => controller.abort() }
 }
 
-test('a put with an id whose thread died after the commit is answered as the put that made the job', async t => {
+test('a put with an id whose thread died after the commit resolves as the put that created the job', async t => {
   const { machine, start, queue } = stage(t)
   const q = queue(start(diesUnreported('put of')), { paused: true })
   const pending: string[] = []
@@ -122,7 +122,7 @@ test('a put that finds the job of an earlier put of the same millisecond reports
   t.false(first.existed)
   t.true((await second).existed)
 })
-test('a put whose thread died does not take for its own what another process put in the same millisecond', async t => {
+test('a put whose thread died does not claim as its own a job that another process put in the same millisecond', async t => {
   for (const [payload, key, expected] of [
     ['b', undefined, 'ID_CONFLICT'],
     ['a', 'k', true],
@@ -154,7 +154,7 @@ test('a put whose thread died does not take for its own what another process put
     dying.kill()
   }
 })
-test('a job does not begin whose signal aborted while the thread died over its put', async t => {
+test('a job whose signal aborted while its put was unanswered does not begin after the thread has died', async t => {
   for (const id of [undefined, 'a']) {
     for (const way of ['put', 'run', 'putMany'] as const) {
       const { machine, start, queue } = stage(t)
@@ -180,7 +180,7 @@ test('a job does not begin whose signal aborted while the thread died over its p
     }
   }
 })
-test('a put knows its own jobs after its thread has died, though only the id of another one is left, and their signals apply', async t => {
+test('a put recognises its own jobs after its thread has died, even by the id of one of them, and their signals apply', async t => {
   const { machine, start, queue } = stage(t)
   const begun: string[] = []
   const q = queue(start(diesUnreported('put of 2')), {}, payload => void begun.push(payload))
@@ -210,7 +210,7 @@ test('a put knows its own jobs after its thread has died, though only the id of 
 
   t.deepEqual(begun, ['b', 'a'], 'the signal concerns no job that is put anew')
 })
-test('a job does not begin in the next queue of its process whose signal aborted after the thread had died twice', async t => {
+test('a job whose signal aborted after its thread had died twice does not begin in the next queue of the process', async t => {
   const { machine, start, queue } = stage(t)
   const process = start((thread, point, _, doing) => {
     const dies = thread.process.threads.length === 1 ? point === 'committed' && doing.includes('put of') : true
@@ -234,7 +234,7 @@ test('a job does not begin in the next queue of its process whose signal aborted
   t.deepEqual(begun, [])
   t.is(next.counts.cancelled, 1)
 })
-test('a question to a file that is closed is refused, and does not wait for ever', async t => {
+test('a query to a closed file is refused, and does not wait for ever', async t => {
   const { machine, start, queue } = stage(t)
   const q = queue(start())
   await machine.run(100)
@@ -248,7 +248,7 @@ test('a question to a file that is closed is refused, and does not wait for ever
   t.is(await after, 'QUEUE_STOPPED')
   t.true(['answered', 'QUEUE_STOPPED'].includes(await while_))
 })
-test('a job that ended while its cancel was requested holds nothing any more', async t => {
+test('a job that ended while its cancel was requested keeps no record alive', async t => {
   // The answer of a turn waits for those of changes that were given before it, so the cancel may tell the ending first.
   for (let before = 0; before < 8; before++) {
     for (let later = 0; later < 10; later++) {
@@ -275,7 +275,7 @@ test('a job that ended while its cancel was requested holds nothing any more', a
     }
   }
 })
-test('a harsher stop after the last body has ended waits for nothing', async t => {
+test('a harsher stop after the last body has ended resolves at once', async t => {
   const { machine, start, queue } = stage(t)
   const q = queue(start())
   await machine.run(100)
@@ -512,7 +512,7 @@ const config: Config = {
   ...{ keepMs: 600_000, idsMs: 600_000, results: false, listeners: [] },
 }
 
-test('jobs that could not be called in time, for the loop was held up, come before those behind them', async t => {
+test('jobs that were not launched in time because the loop was blocked start before the jobs behind them', async t => {
   const { violations } = await simulate({
     seed: 1042627,
     config: { ...config, backlog: 'memory', width: 5, rate: [{ limit: 3, per: 10 }] },
@@ -566,7 +566,7 @@ test('a checkpoint of a run whose job was taken over is not reported as stored',
   }
   t.true(found.has('lost'))
 })
-test('a job that another process has cancelled rejects with that, and not with what an attempt here threw', async t => {
+test('a job that another process has cancelled rejects with CancelledError, and not with the error of an attempt here', async t => {
   const { machine, start, queue } = stage(t)
   const retry = { attempts: 3, delay: '1h' } as const
   const q = queue(start(), { retry })
@@ -660,7 +660,7 @@ test('an exchange that is repeated after its thread has died does not claim the 
   t.deepEqual(violations, [])
   t.regex(log, /"what":"thread dies at committed"/)
 })
-test('a key whose rules are declared anew while a start counts is looked at when the new rules let it start', async t => {
+test('a key whose rules are declared anew while a start counts is checked when the new rules let it start', async t => {
   const keys = { width: 1, rate: [{ limit: 1, per: 400 }], order: 'priority' } as const
   const { violations } = await simulate({
     seed: 103096,

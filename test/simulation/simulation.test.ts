@@ -51,7 +51,7 @@ test.serial('simulation: runs that are requested together take place one after t
   t.is(most, before + 1)
   t.is(process.listenerCount('unhandledRejection'), before)
 })
-test('shrink: what is left still goes wrong in the same way, and without any command of it does not', async t => {
+test('shrink: the rest still fails in the same way, and does not without any one of its commands', async t => {
   const plan = planOf(32)
   const wrong = (commands: readonly Command[]): boolean =>
     commands.some(command => command.do === 'put') && commands.some(command => command.do === 'advance')
@@ -68,7 +68,7 @@ test('shrink: what is left still goes wrong in the same way, and without any com
   t.true(text.startsWith(`test('seed 32: I1: job "j17" is not there', async t => {`))
   t.regex(text, /size: ?Infinity|"size":Infinity/)
 })
-test('shrink: one kind of wrong is known by its invariant, or by its words without their numbers', t => {
+test('shrink: failures are of one kind if their invariant, or their text without numbers, is the same', t => {
   t.is(kindOf('I13: job j0 started in 1.2'), 'I13')
   t.is(kindOf('it does not come to rest: {"pending":1}'), kindOf('it does not come to rest: {"pending":24}'))
   t.not(kindOf('nobody caught a'), kindOf('nobody handled a'))

@@ -42,7 +42,7 @@ interface Running {
 }
 
 for (const seed of seeds) {
-  test(`seed ${seed}: nothing is lost, doubled or miscounted`, t => {
+  test(`seed ${seed}: no job is lost, doubled or miscounted`, t => {
     const random = randomOf(seed)
     const pick = <T>(of: readonly T[]): T => of[random(of.length)] as T
     const path = fileName()

@@ -4,7 +4,7 @@ import test from 'ava'
 import { nodeGroup } from '../support/process-group.ts'
 import { root } from '../support/repository.ts'
 
-test('soak: a service in memory holds no more of failures, ids and dropped queues than its first many', async t => {
+test('soak: the memory of a service for failures, ids and dropped queues stops growing', async t => {
   const args = [join(root, 'build/test/soak/run.js'), '--only', 'service', '--minutes', '0.04']
 
   const { code, output } = await nodeGroup(args, { cwd: root, limitMs: 120_000 })

@@ -5,7 +5,7 @@ import { nodeGroup } from '../support/process-group.ts'
 import { root } from '../support/repository.ts'
 import { compare } from './measure.ts'
 
-test('soak: what has grown beyond its bound is found, also where there was none of it before', t => {
+test('soak: growth beyond a bound is found, also from zero', t => {
   const grown = (before: Record<string, number>, after: Record<string, number>): string[] =>
     compare(before, after)
       .filter(({ holds }) => !holds)
@@ -22,7 +22,7 @@ test('soak: what has grown beyond its bound is found, also where there was none 
   ])
 })
 
-test('soak: after a load for some seconds all is back where it was, in memory, in a file and in a service', async t => {
+test('soak: after a load all measures return to where they were, in memory, in a file and in a service', async t => {
   t.timeout(200_000)
   const seed = 11
   const args = [join(root, 'build/test/soak/run.js'), '--minutes', '0.33', '--seed', String(seed)]

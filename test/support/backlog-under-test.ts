@@ -31,8 +31,7 @@ export const durableApart: BacklogUnderTest['apart'] = {
   'F47: a job that is cancelled between its claim and its launch is not called, and can be put anew':
     'the launch comes before the answer of the store',
   'F31: in memory a payload that JSON would change reaches the handler by reference': 'a store holds what JSON can',
-  'F33: a part that a payload shares in many places is not looked at once for each way to it':
-    'JSON writes it out in each place',
+  'F33: a part that a payload shares in many places is visited once': 'JSON writes it out in each place',
 }
 
 export const memory: BacklogUnderTest = {

@@ -12,7 +12,7 @@ runOn({
   apart: {
     'F47: a job that is cancelled between its claim and its launch is not called, and can be put anew':
       'the launch comes before the answer of the backlog',
-    'a queue that lives on keeps no store of the request in which it was made':
+    'a long-lived queue keeps no store of the request in which it was created':
       'looks at what the process holds, in which all journeys of this file run at once',
     'a backlog that cannot be opened is reported once: as a rejection, or else as a warning':
       'counts the warnings of the process, in which all journeys of this file run',

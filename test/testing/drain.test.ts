@@ -13,7 +13,7 @@ test('testing: drain turns the clock from alarm to alarm until the queue is idle
   t.deepEqual(at, [0, 5, 90])
 })
 
-test('testing: drain says why when time does not help', async t => {
+test('testing: drain reports the cause if passing time does not help', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<number>(() => {}, { clock, paused: true })
   await queue.put(1)

@@ -156,7 +156,7 @@ test('every crash: an error that comes only after a crash is a failure of its po
     points,
   )
 })
-test('every crash: a process that died does nothing more', async t => {
+test('every crash: a dead process does nothing more', async t => {
   const lines: string[] = []
   const { failures } = await everyCrash(
     async ({ backlog, clock, start }) => {

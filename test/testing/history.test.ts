@@ -352,7 +352,7 @@ test('history: the logs of several processes make one, by the clock they share',
   t.throws(() => History.from('no entry\n{}\n'), { message: /line 1 of the log is no entry: no entry/ })
 })
 
-test('history: runs in which the same happens have the same digest', async t => {
+test('history: runs with the same entries have the same digest', async t => {
   const digest = async (seed: number): Promise<string> => {
     const clock = new VirtualClock({ seed })
     const history = new History({ clock })

@@ -33,7 +33,7 @@ test('remote: a job is pending before it is underway and finished, however late 
   t.true(overtook > 0, 'no exchange took effect before a put that had been made before: the test shows too little')
 })
 
-test('remote: its replies come in the order in which requests took effect, and show what was so by then', async t => {
+test('remote: replies arrive in the order in which requests took effect, with the state of that instant', async t => {
   for (const seed of seeds) {
     const clock = new VirtualClock()
     const queue = new DispatchQueue<number, void>(null, {
@@ -74,7 +74,7 @@ test('remote: the same seed makes the same delays and faults', async t => {
   t.notDeepEqual(await run(7), await run(8))
 })
 
-test('remote: a put whose reply is lost for good rejects, and whoever repeats it by its id has one job', async t => {
+test('remote: a put whose reply is lost for good rejects, and repeating it by its id makes no second job', async t => {
   let unknown = 0
   for (const seed of seeds) {
     const clock = new VirtualClock()

@@ -20,7 +20,7 @@ test('testing: time stands still until it is turned, and each alarm rings at its
   t.deepEqual([clock.now(), clock.wall()], [130, 5_030])
 })
 
-test('testing: a blocked loop rings late, and a jump of the wall clock is none of the steady one', async t => {
+test('testing: alarms ring late on a blocked loop, and a jump of the wall clock does not move the steady one', async t => {
   const clock = new VirtualClock()
   let rungAt = 0
   clock.at(10, () => {
@@ -48,7 +48,7 @@ test('testing: advance rejects where time would never pass, and not because many
   await t.throwsAsync(clock.advance(10), { message: /^time stands still at 10 ms: 10000 alarms in a row/ })
 })
 
-test('testing: the same seed gives the same chances', t => {
+test('testing: the same seed gives the same random numbers', t => {
   const chances = (seed: number): number[] => {
     const clock = new VirtualClock({ seed })
     return Array.from({ length: 5 }, () => clock.random())

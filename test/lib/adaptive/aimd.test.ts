@@ -56,7 +56,7 @@ test('aimd: the width does not grow while it is not used', t => {
   t.true(after(aimd, 10, 1, 10, 200_000) > 10)
 })
 
-test('aimd: it keeps within its bounds, and sets no width that is in force already', t => {
+test('aimd: it keeps within its bounds, and does not set the current width again', t => {
   const aimd = new Aimd({ min: 2, max: 4 }, 3, 0)
   t.is(after(aimd, 3, 500, 100, 1_000), 4)
   let width = 4
@@ -66,7 +66,7 @@ test('aimd: it keeps within its bounds, and sets no width that is in force alrea
   t.is(aimd.observe(run(200_000, 2, 'overload'), 2), undefined)
 })
 
-test('aimd: a width that somebody else has set is where it goes on', t => {
+test('aimd: it continues from a width that was set by hand', t => {
   const aimd = new Aimd(bounds, 10, 0)
 
   t.is(aimd.observe(run(1_000, 50, 'overload'), 50)?.width, 10)

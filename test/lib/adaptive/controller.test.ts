@@ -77,7 +77,7 @@ for (const [algorithm, refusesAt, controller] of algorithms) {
   })
 }
 
-test('adaptive: a width that suits one phase is far off in another, so the margin of 10 % is worth something', t => {
+test('adaptive: the best width differs between phases, so that the margin of 10 % is a real test', t => {
   const share = (width: number, phase: number): number => drive({ width })[phase]?.share ?? Number.NaN
 
   t.true(share(40, 0) > 0.97)

@@ -67,7 +67,7 @@ test('gradient: the width does not grow while it is not used', t => {
   }
 })
 
-test('gradient: handlers that take no time at all give no widths that are no numbers', t => {
+test('gradient: the width stays a number when handlers take no time at all', t => {
   const gradient = new Gradient({ min: 1, max: 100 }, 5)
   let width = 5
   for (let i = 0; i < 2_000; i++) {

@@ -11,7 +11,7 @@ const record = (state: JobRecord['state'], run?: Partial<Run>): JobRecord => {
   return job
 }
 
-test('results: a result that is requested before and after the end is one promise', async t => {
+test('results: job.result is the same promise before and after the end', async t => {
   const results = new Results(false, new Lifecycle(true, false))
   const job = record('underway', { kind: 'finished', value: 7 })
   const before = results.of(job)

@@ -44,7 +44,7 @@ test('waiters: a pause of tasks has drained when all running tasks are parked', 
   t.deepEqual(await Promise.all(drained), [true, false])
 })
 
-test('waiters: idle is announced once each time that it comes, and waited for by any number', async t => {
+test('waiters: each idle moment is announced once, and any number of callers may wait for it', async t => {
   const { waiters, state } = parts()
   waiters.check()
   t.is(state.announced, 0, 'it was idle from the start')
@@ -60,7 +60,7 @@ test('waiters: idle is announced once each time that it comes, and waited for by
   t.is(state.announced, 1)
 })
 
-test('waiters: callers whose moment has not come when the queue stops are rejected', async t => {
+test('waiters: callers that still wait when the queue stops are rejected', async t => {
   const { waiters, state } = parts()
   state.idle = false
   const idle = waiters.idle()

@@ -7,7 +7,7 @@
  *   place in the ring outlives the tick", "at least one step is taken a tick, however long it takes"
  * - scheduler of one's own, one tick for all, cancelled with the last task → "any number of tasks ask for one tick, …"
  * - started: false → "started: false holds all steps until start()"
- * - a yielded promise pauses, pauses nest, both must be released → "a task that waits holds up nobody", "pauses nest: …", "a
+ * - a yielded promise pauses, pauses nest, both must be released → "a waiting task delays no other task", "pauses nest: …", "a
  *   pause and a wait are apart: neither frees the other"
  * - errors of ended tasks, resume of what is not paused, or was stopped → "pause and stop of an ended task say how it ended",
  *   "a stray resume of a task that waits is refused …", "resume of a task that was paused and then stopped is harmless"
@@ -97,7 +97,7 @@ test('Cooperator: a watcher of the end of a task finds it ended', async t => {
   for (const error of [TaskDone, TaskFailed, TaskStopped]) t.true(found.includes(error), error.name)
 })
 
-test('Cooperator: a watcher that throws, or takes its time, disturbs no other', async t => {
+test('Cooperator: a watcher that throws, or is slow, disturbs no other', async t => {
   const { cooperator, crank } = cranked()
   const task = cooperator.cooperate([])
   const first = task.whenDone().then(() => {
@@ -112,7 +112,7 @@ test('Cooperator: a watcher that throws, or takes its time, disturbs no other', 
   t.is(await third, undefined)
 })
 
-test('Cooperator: tasks that others add at each of their steps starve nobody', async t => {
+test('Cooperator: tasks that are added at each step starve no other task', async t => {
   const { clock, cooperator, crank } = cranked(50)
   const log: string[] = []
   cooperator.cooperate(endless(log, 'parent', clock, () => void cooperator.cooperate(endless(log, 'child', clock))))
@@ -157,7 +157,7 @@ for (const how of ['ends', 'throws', 'pauses itself', 'waits', 'stops itself'] a
   })
 }
 
-test('wart 2: a task that stops, pauses or resumes its neighbours costs nobody else a turn', async t => {
+test('wart 2: a task that stops, pauses or resumes its neighbours costs no other task a turn', async t => {
   const { clock, cooperator, crank } = cranked(20)
   const log: string[] = []
   const tasks: CooperativeTask<unknown>[] = []
@@ -205,7 +205,7 @@ test('wart 4: a promise that fails after its task was stopped notifies no watche
   }
 })
 
-test('wart 9: a schedule that gives back nothing with which to cancel breaks nothing', async t => {
+test('wart 9: a scheduler whose schedule() returns no way to cancel works', async t => {
   const clock = new VirtualClock()
   const ticks: (() => void)[] = []
   const schedule = ((tick: () => void) => void ticks.push(tick)) as unknown as (tick: () => void) => () => void
@@ -260,7 +260,7 @@ test('Clock: alarms ring in the order in which they are due, then in which they 
   t.deepEqual(rung.at(-1), ['late', 30])
 })
 
-test('fairness: whoever could step has stepped once before another steps twice, whatever is paused, stopped or added', async t => {
+test('fairness: every runnable task steps once before another steps twice, whatever is paused, stopped or added', async t => {
   const act = fc.record({
     who: fc.nat(20),
     what: fc.constantFrom('pause', 'resume', 'stop', 'add', 'tick', 'tick', 'tick'),

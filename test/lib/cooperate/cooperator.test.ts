@@ -90,7 +90,7 @@ test('when a task ends, the next one keeps its turn', async t => {
   t.is(log.join(''), 'ABCDBCDBCD')
 })
 
-test('the place in the ring outlives the tick', async t => {
+test('the next tick continues with the task after the last one that stepped', async t => {
   const { cooperator, turn, clock } = cranked({ slice: 2 })
   const log: string[] = []
   for (const name of 'ABC') cooperator.cooperate(steps(log, name, 2, clock))
@@ -124,7 +124,7 @@ test('by default a tick is a turn of the event loop', async t => {
   t.is(await whenDone, 'A')
 })
 
-test('a slice is over when the clock says so', async t => {
+test('a slice ends when its time has passed by the clock', async t => {
   const { cooperator, turn, clock } = cranked({ slice: '5ms' })
   const log: string[] = []
   cooperator.cooperate(steps(log, 'A', 12, clock))
@@ -297,7 +297,7 @@ test('an iterator that cannot be thrown into fails with the error', async t => {
   await t.throwsAsync(promise, { message: 'no' })
 })
 
-test('a task that waits holds up nobody', async t => {
+test('a waiting task delays no other task', async t => {
   const { cooperator, turn, scheduled } = cranked()
   const log: string[] = []
   const gate = new Deferred<void>()
@@ -355,7 +355,7 @@ test('pauses nest: as many resumes as pauses', async t => {
   t.deepEqual(log, ['A'])
 })
 
-test('a pause and a wait are apart: neither frees the other', async t => {
+test('a pause and a wait are separate: the end of one does not end the other', async t => {
   for (const first of ['resume', 'settle']) {
     const { cooperator, turn } = cranked()
     const gate = new Deferred<string>()
@@ -600,7 +600,7 @@ test('a cooperator that is stopped fails new tasks, and start() makes it usable 
   t.deepEqual(log, ['B'])
 })
 
-test('a failure that nobody listens to is no unhandled rejection', async t => {
+test('a failure without a watcher is no unhandled rejection', async t => {
   const { cooperator, clock } = cranked()
   cooperator.stop()
   void cooperator.coiterate([])

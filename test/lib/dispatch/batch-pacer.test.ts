@@ -3,7 +3,7 @@ import { BatchPacer } from '../../../lib/dispatch/batch-pacer.ts'
 
 const aWholeSlice = 10
 
-test('pace: a first pass takes one ending, and each that was full lets the next take twice as many, up to 512', t => {
+test('batch pacer: the first pass takes one ending, and each full pass doubles the next, up to 512', t => {
   const pace = new BatchPacer()
   const taken: number[] = []
 
@@ -16,7 +16,7 @@ test('pace: a first pass takes one ending, and each that was full lets the next 
   t.deepEqual(taken, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 512])
 })
 
-test('pace: passes with few quick endings cut no later pass to less than 128', t => {
+test('batch pacer: passes with few quick endings never reduce a later pass below 128', t => {
   const pace = grown()
 
   for (let i = 0; i < 20; i++) pace.record(2, 0.002)
@@ -24,7 +24,7 @@ test('pace: passes with few quick endings cut no later pass to less than 128', t
   t.is(pace.sizeFor(aWholeSlice), 128)
 })
 
-test('pace: passes with few slow endings make the next ones small', t => {
+test('batch pacer: passes with few slow endings make the next ones small', t => {
   const pace = grown()
 
   for (let i = 0; i < 20; i++) pace.record(2, 2)
@@ -32,7 +32,7 @@ test('pace: passes with few slow endings make the next ones small', t => {
   t.is(pace.sizeFor(1_000), 4)
 })
 
-test('pace: a pass takes no more endings than the rest of the slice has time for, and always one', t => {
+test('batch pacer: a pass takes no more endings than fit into the rest of the slice, and at least one', t => {
   const pace = grown()
   pace.record(512, 512)
 

@@ -254,7 +254,7 @@ test('dispatch: a put resolves when the backlog has taken it in, and rejects whe
   t.deepEqual(reported.slice(3), ['refused'])
 })
 
-test('dispatch: a job that comes while all room is requested starts when the replies are back', async t => {
+test('dispatch: a job put while all slots are requested starts when the replies have arrived', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   backlog.executesAtOnce = true
@@ -271,7 +271,7 @@ test('dispatch: a job that comes while all room is requested starts when the rep
   t.is(ran, 1)
 })
 
-test('dispatch: a job that another object puts while all room is requested starts when the replies are back', async t => {
+test('dispatch: a job that another object puts while all slots are requested starts when the replies have arrived', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   backlog.executesAtOnce = true
@@ -316,7 +316,7 @@ test('dispatch: many runs without options are pending before they run, on a back
   t.deepEqual(seen, [...Array(20).fill('pending'), ...Array(20).fill('finished')])
 })
 
-test('dispatch: a refused exchange is sent again, also where one that was sent after it has been answered since', async t => {
+test('dispatch: a refused exchange is sent again, also if a later one has been answered since', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   const handler = scripted<number, void>()

@@ -134,7 +134,7 @@ test('exchanges: none is sent before the backlog is open, or after it is closed'
   t.false(exchanges.maySend)
 })
 
-test('exchanges: a slot that one in flight may fill is not claimed for again, but when none is in flight', async t => {
+test('exchanges: a slot that an exchange in flight may fill is requested again only when none is in flight', async t => {
   const { clock, send, replies, room, calls } = remote()
   send(3)
   send(4)
@@ -149,7 +149,7 @@ test('exchanges: a slot that one in flight may fill is not claimed for again, bu
   t.deepEqual(calls, ['replied ', 'over', 'replied ', 'room left', 'over'])
 })
 
-test('exchanges: where each claimed for all free slots, none is left when the replies are there', async t => {
+test('exchanges: no slot stays free after the replies of exchanges that claimed for all free slots', async t => {
   const { clock, send, replies, calls } = remote()
   send(3)
   replies[0]?.resolve(reply)

@@ -4,7 +4,7 @@ import type { Run } from '../../../lib/run/run.ts'
 
 const run = (graceUntil: number): Run => ({ graceUntil }) as Run
 
-test('granted: runs come out in the order in which they were granted', t => {
+test('launch queue: runs leave in the order in which they were granted', t => {
   const launchQueue = new LaunchQueue()
   const [a, b, c] = [run(9), run(9), run(9)] as [Run, Run, Run]
   launchQueue.push(a)
@@ -16,7 +16,7 @@ test('granted: runs come out in the order in which they were granted', t => {
   t.false(launchQueue.any)
 })
 
-test('granted: jobs whose grace is over are taken out, and the others keep their order', t => {
+test('launch queue: jobs whose grace is over are taken out, and the others keep their order', t => {
   const launchQueue = new LaunchQueue()
   const [called, a, b, c] = [run(1), run(5), run(9), run(5)] as [Run, Run, Run, Run]
   for (const one of [called, a, b, c]) launchQueue.push(one)
@@ -27,7 +27,7 @@ test('granted: jobs whose grace is over are taken out, and the others keep their
   t.deepEqual(launchQueue.takeExpired(99), [])
 })
 
-test('granted: a revoked grant has expired at once', t => {
+test('launch queue: a revoked grant has expired at once', t => {
   const launchQueue = new LaunchQueue()
   const [called, a] = [run(9), run(Infinity)] as [Run, Run]
   for (const one of [called, a]) launchQueue.push(one)

@@ -111,7 +111,7 @@ test('launches: a run that is held back goes back when its report is refused for
   t.deepEqual([ready, a.graceUntil], [[a], -Infinity])
 })
 
-test('launches: when the queue is gone it looks no more', async t => {
+test('launch reports: they stop when the queue has stopped', async t => {
   const { clock, launches, begin, wakes } = parts()
   begin('a')
 

@@ -41,7 +41,7 @@ test.serial(
   },
 )
 
-test('event stream: reading beside what comes keeps the order and loses nothing', async t => {
+test('event stream: reading while events arrive keeps the order and loses none', async t => {
   const emitter = new SafeEmitter<unknown, unknown>('q', systemClock)
   const stream = new EventStream<[number]>(emitter, 'width', {}, () => () => {})
   let sent = 0

@@ -101,7 +101,7 @@ const weights = fc.oneof(
   fc.constantFrom(leastWeight, 1, mostWeight),
 )
 
-test('fairness: keys of equal weight take turns, the one that put first beginning', t => {
+test('fairness: keys of equal weight take turns, beginning with the one that put first', t => {
   const sharing = new Sharing()
   for (const name of ['a', 'b', 'c']) sharing.put(name, 1, 9)
 
@@ -182,7 +182,7 @@ test('fairness: a key that puts one job at a time does not overtake one that wai
   t.is(order.filter(name => name === 'waits').length, 10)
 })
 
-test('fairness: no key starves, whoever comes, goes, is blocked and returns', t => {
+test('fairness: no key starves, whichever keys come, go, are blocked and return', t => {
   const event = fc.record({
     name: fc.constantFrom('a', 'b', 'c', 'd'),
     kind: fc.constantFrom('put', 'put', 'block', 'unblock', 'start', 'start', 'start'),
@@ -281,7 +281,7 @@ test('fairness: setting the clock back changes no order, and single steps keep t
   t.true(Math.abs(step * mostWeight - 1) < 1e-3)
 })
 
-test('turns: first is always the least of those that are in, whatever is added, moved and removed', t => {
+test('turns: first is always the smallest entry, whatever is added, moved and removed', t => {
   const change = fc.tuple(fc.nat(9), fc.nat(5))
   t.notThrows(() =>
     fc.assert(

@@ -13,7 +13,7 @@ test('global width: as many slots are free as bodies may still run, and never le
   t.is(freeSlots(Infinity, 1_000), Infinity)
 })
 
-test('global width: a process takes what is free if nobody has waited for longer than a turn', t => {
+test('global width: a process takes all free slots if no other has waited for longer than a turn', t => {
   t.is(room(9, 3, []), 3)
   t.is(room(2, 3, []), 2)
   t.is(room(9, 3, [wait('a', 10_000 - turnMs + 1)]), 3)
@@ -105,7 +105,7 @@ function simulate(seed: number) {
   return { ...result, processes: processes.length, width }
 }
 
-test('global width: with any processes it is never exceeded, it is used, and nobody starves', t => {
+test('global width: with any processes it is never exceeded, it is used, and no process starves', t => {
   for (let seed = 0; seed < 30; seed++) {
     const { most, used, starved, longest, processes } = simulate(seed)
     t.true(most <= 0, `seed ${seed}: ${most} too many`)

@@ -35,7 +35,7 @@ test('keys: a value that is no object of limits, such as a revoked proxy, is ref
   }
 })
 
-test('keys: a weight of nothing is refused with what to do instead', t => {
+test('keys: a weight of 0 is refused with what to do instead', t => {
   const error = t.throws(() => parseWeight('keys.weight', 0), { instanceOf: OptionError })
 
   t.is(

@@ -24,7 +24,7 @@ test('limits: each kind refuses by its own name, and says until when if that is 
   t.like(refusalOf({ ...free, rate: used }, undefined, 6), { why: 'rate', until: 100, rule: { limit: 1 } })
 })
 
-test('limits: of several the one that lasts longest is named, and an event lasts longer than any instant', t => {
+test('limits: the refusal that lasts longest is named, and one until an event lasts longer than any instant', t => {
   const used = rate(1, 100)
   used.grant(undefined, 0, 0)
 
@@ -34,7 +34,7 @@ test('limits: of several the one that lasts longest is named, and an event lasts
   t.like(refusalOf({ ...free, paused: true, width: 0 }, undefined, 6), { why: 'pause' })
 })
 
-test('limits: a job that costs more than a whole window is refused for ever, whatever else holds it', t => {
+test('limits: a job that costs more than a whole window is refused for ever, whatever else refuses it', t => {
   const scope = { ...free, paused: true, rate: rate(10, 100, 'tokens') }
 
   t.like(refusalOf(scope, { tokens: 11 }, 0), { why: 'rate', never: true })

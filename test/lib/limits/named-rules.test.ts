@@ -38,7 +38,7 @@ test('named rules: a job is refused by the rule that lasts longest, by its name,
   t.like(refusalByRules(own, [named({ limit: 9, per: 1, of: 'tokens' })], 2, { tokens: 10 }, 0), { never: true })
 })
 
-test('named rules: the turn of another queue refuses until there is room for both, or it is late', t => {
+test('named rules: the turn of another queue refuses until there is capacity for both, or that queue is late', t => {
   const rule = named({ limit: 2, per: 1_000 })
   chargeRules([rule], 1, undefined, 0, 0)
   chargeRules([rule], 1, undefined, 500, 0)
@@ -51,7 +51,7 @@ test('named rules: the turn of another queue refuses until there is room for bot
   t.is(refusalByRules(own, [rule], 1, undefined, 1_500), undefined)
 })
 
-test('named rules: a job that takes nothing of a rule waits for nobody, and nobody for it', t => {
+test('named rules: a job that costs nothing in a rule waits for no turn, and no queue waits for its turn', t => {
   const rule = named({ limit: 5, per: 1_000, of: 'tokens' })
   chargeRules([rule], 1, { tokens: 5 }, 0, 0)
   noteWaits(own, [rule], requester(2), wants(1, { tokens: 5 }), 0)
@@ -65,7 +65,7 @@ test('named rules: a job that takes nothing of a rule waits for nobody, and nobo
   )
 })
 
-test('named rules: a queue waits only if one of them refuses its job, and says when it gives up', t => {
+test('named rules: a queue waits only if a named rule refuses its job, and its wait has an end', t => {
   const rule = named({ limit: 1, per: 1_000 })
   t.false(noteWaits(rateOf({ limit: 1, per: 1 }), [rule], requester(1), wants(3), 0))
   t.is(rule.turns.waits.length, 0)
@@ -77,7 +77,7 @@ test('named rules: a queue waits only if one of them refuses its job, and says w
   t.is(rule.turns.waits.length, 0)
 })
 
-test('named rules: room is left in each rule from one window before all have room', t => {
+test('named rules: capacity is left in each rule from one window before all have capacity', t => {
   const [quick, slow] = [named({ limit: 1, per: 100 }), named({ name: 'slow', limit: 1, per: 60_000 })]
   chargeRules([quick, slow], 1, undefined, 0, 0)
 

@@ -20,7 +20,7 @@ function share(turns: RuleTurns, room: number, queues: readonly number[], now = 
   })
 }
 
-test('turns: no queue waits for a rule that no other queue wants, and none is ahead of itself', t => {
+test('turns: a queue waits for no turn if no other queue wants the rule, nor for itself', t => {
   const turns = new RuleTurns()
   t.is(turns.ahead(1, 0), undefined)
   turns.wait(wait(1))
@@ -42,7 +42,7 @@ test('turns: queues that wait are first in turn, one start after the other', t =
   t.deepEqual(order, [1, 2, 3, 1, 2, 3, 1])
 })
 
-test('turns: room for many starts is shared evenly, in any order of requests', t => {
+test('turns: capacity for many starts is shared evenly, in any order of requests', t => {
   for (const queues of [
     [1, 2, 3],
     [3, 1, 2],
@@ -71,7 +71,7 @@ test('turns: a queue that comes late is not before those that wait, and does not
   t.deepEqual(share(turns, 10, [2, 1]), [5, 5])
 })
 
-test('turns: room is left only within the time for which a queue is waited for', t => {
+test('turns: capacity is left only within the time for which a queue is waited for', t => {
   const turns = new RuleTurns()
   turns.wait(wait(1, { from: 100, until: 200 }))
 
@@ -110,14 +110,14 @@ test('turns: the sessions of a queue share its turns', t => {
   t.is(turns.ahead(1, 0), undefined)
 })
 
-test('turns: the room left for others is as much as their starts take', t => {
+test('turns: the capacity left for others is as much as their starts take', t => {
   const turns = new RuleTurns()
   turns.wait(wait(1, { amount: 40, wants: 1 }))
 
   t.is(turns.ahead(2, 0)?.amount, 40)
 })
 
-test('turns: no queue that waits starves, whatever others do', t => {
+test('turns: no waiting queue starves, whatever others do', t => {
   for (let seed = 1; seed <= 20; seed++) {
     const random = randomOf(seed)
     const turns = new RuleTurns()

@@ -56,7 +56,7 @@ for (const [option, values] of Object.entries(bad)) {
   })
 }
 
-test('options: of a put, each bad value rejects by its name, and nothing is put', async t => {
+test('options: each bad option of a put rejects by its name, and nothing is put', async t => {
   const queue = new DispatchQueue<number>(nothing, { paused: true })
   const wrong: Readonly<Record<keyof PutOptions, readonly unknown[]>> = {
     priority: [Number.NaN, Number.POSITIVE_INFINITY, '1', null],
@@ -80,7 +80,7 @@ test('options: of a put, each bad value rejects by its name, and nothing is put'
   t.is(queue.counts.pending, 0)
 })
 
-test('options: an unknown name is refused with the one that was probably meant, in the words of others too', t => {
+test('options: an unknown name is refused with the name that was probably meant, also for names of other libraries', t => {
   const meant = (options: object): string =>
     t.throws(() => new DispatchQueue(nothing, options), { instanceOf: OptionError })?.message ?? ''
 
@@ -100,7 +100,7 @@ test('options: an unknown name is refused with the one that was probably meant, 
   t.regex(meant({ xyzzy: undefined }), /xyzzy is not an option\. Known are: name, width/)
 })
 
-test('options: a number that came as text, and one that is too large, are refused with what was meant', t => {
+test('options: a number given as text, or too large, is refused with the number that was meant', t => {
   const said = (options: object): string =>
     t.throws(() => new DispatchQueue(nothing, options), { instanceOf: OptionError })?.message ?? ''
 
@@ -138,7 +138,7 @@ test('options: an unreadable value, and one that is no object of options, is ref
   }
 })
 
-test('options: of a put, what cannot be read rejects by its name, and each option is read once', async t => {
+test('options: an unreadable option of a put rejects by its name, and each option is read once', async t => {
   const queue = new DispatchQueue<number>(nothing, { paused: true })
   const { proxy: revoked, revoke } = Proxy.revocable({}, {})
   revoke()
@@ -263,7 +263,7 @@ test('options: the defaults are those of the reference', t => {
   })
 })
 
-test('options: keep.results where no finished job is kept is refused with the option that is missing', t => {
+test('options: keep.results without keep.finished is refused, and the error names the missing option', t => {
   for (const keep of [{ results: true }, { results: true, failed: '1h' }, { results: true, finished: 0 }] as const) {
     const error = t.throws(() => parseQueueOptions({ keep }), { instanceOf: OptionError })
     t.is(error?.option, 'keep.results')

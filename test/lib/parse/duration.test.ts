@@ -45,7 +45,7 @@ const bad: readonly unknown[] = [
   ...[null, undefined, true, {}, [], ['10s'], new Date(0), 10n, Symbol('10s'), () => 10, Number(10).toString],
 ]
 
-test('duration: milliseconds, or a number with a unit, mean what they say', t => {
+test('duration: a number is milliseconds, and a text is a number with a unit', t => {
   for (const [value, ms] of good) t.is(durationMs('delay', value), ms, String(value))
 })
 
@@ -59,7 +59,7 @@ test('duration: any other value is refused with the name of the option, the valu
   }
 })
 
-test('duration: nothing at all is a duration only where nothing is allowed', t => {
+test('duration: 0 is accepted only where it is allowed', t => {
   for (const value of [0, -0, '0ms', '0s', '0d', '0.0h']) {
     t.is(Math.abs(durationMs('delay', value)), 0)
     t.throws(() => durationMs('rate.per', value, 'more'), {
@@ -91,7 +91,7 @@ test('duration: a text without a unit is refused with the two that may be meant'
   t.throws(() => durationMs('timeout', '0', 'more'), { message: /got '0'$/ })
 })
 
-test('instant: milliseconds since the epoch and Dates, of another realm too, mean what they say', t => {
+test('instant: milliseconds since the epoch and Dates, of another realm too, are accepted', t => {
   const now = 1_780_000_000_000
   for (const value of [now, new Date(now), runInNewContext(`new Date(${now})`)]) {
     t.is(instantMs('runAt', value, 'delay'), now)

@@ -2,7 +2,7 @@ import test from 'ava'
 import { OptionError } from '../../../lib/errors.ts'
 import { meantBy, oneOf, optionsOf, refuseUnknown } from '../../../lib/parse/option-names.ts'
 
-test('names: the word of another queue is known where its meaning is', t => {
+test('option names: the word of another library is recognised where rdq has its meaning', t => {
   t.is(meantBy('interval', ['rate', 'width']), 'rate')
   t.is(meantBy('interval', ['limit', 'per']), 'per')
   t.is(meantBy('backoff', ['delay', 'factor']), 'delay and factor')
@@ -11,7 +11,7 @@ test('names: the word of another queue is known where its meaning is', t => {
   t.is(meantBy('concurrency', ['limit', 'per']), undefined)
 })
 
-test('names: a misspelt one is known by at most two slips, and a name of the prototype is none', t => {
+test('option names: a misspelling of at most two letters is recognised, and names of the prototype are not', t => {
   t.is(meantBy('widht', ['name', 'width']), 'width')
   t.is(meantBy('PRIORITY', ['priority', 'delay']), 'priority')
   t.is(meantBy('xyzzy', ['name', 'width']), undefined)
@@ -20,7 +20,7 @@ test('names: a misspelt one is known by at most two slips, and a name of the pro
   t.is(meantBy('x'.repeat(1e6), ['name', 'width']), undefined)
 })
 
-test('names: a word that is none of those allowed is refused with the one that was meant', t => {
+test('option names: a value that is not allowed is refused with the one that was meant', t => {
   t.notThrows(() => oneOf('state', undefined, ['pending', 'failed']))
   t.notThrows(() => oneOf('state', 'failed', ['pending', 'failed']))
   t.throws(() => oneOf('jobs.state', 'waiting', ['pending', 'delayed', 'failed']), {
@@ -32,7 +32,7 @@ test('names: a word that is none of those allowed is refused with the one that w
   }
 })
 
-test('names: options are read once each, and only those that are there', t => {
+test('option names: each given option is read once, and no other', t => {
   const reads: string[] = []
   const source = new Proxy({ a: 1, b: undefined } as Record<string, unknown>, {
     get: (from, name) => {
@@ -47,7 +47,7 @@ test('names: options are read once each, and only those that are there', t => {
   t.deepEqual(optionsOf('x.', undefined, ['a']), {})
 })
 
-test('names: an unknown option is refused by its path, and the list of the known ends the message', t => {
+test('option names: an unknown option is refused by its path, and the message ends with the known ones', t => {
   t.throws(() => refuseUnknown('keep.', { completed: 1 }, ['finished', 'failed']), {
     message: 'keep.completed is not an option; did you mean keep.finished? Known are: finished, failed',
   })

@@ -109,7 +109,7 @@ test('fingerprint: an unreadable value is refused', t => {
   t.throws(() => fingerprint({ proxy }), { instanceOf: PayloadError, message: /^payload cannot be read/ })
 })
 
-test('fingerprint: the digest of a text is that of older files', t => {
+test('fingerprint: the digest of a text is the same as in older files', t => {
   t.is(fingerprintOfText('{"b":[1,"x",null,true],"a":{}}'), fingerprintOfText('{"a":{},"b":[1,"x",null,true]}'))
   t.is(fingerprintOfText('{"a":{},"b":[1,"x",null,true]}'), '49x2P25ORbiT0Et2xLfuQn7gkSNPNoTDh03qzQK2Sr4=')
   t.is(fingerprintOfText(' null'), 'KhGM2lqKnSiE5Fhx50lbP9kQyutwful3W6VYGCSEDUE=')

@@ -91,7 +91,7 @@ test('intake: the puts of one turn of the event loop go to the backlog as one ba
   t.deepEqual(log, ['accepted a', 'accepted b,c', 'accepted d', 'empty'])
 })
 
-test('intake: nothing goes before the backlog is open', async t => {
+test('intake: nothing is sent before the backlog is open', async t => {
   const { batches, intake, open, one } = setup()
   one('a')
   await settle()
@@ -115,7 +115,7 @@ test('intake: a backlog that cannot be opened refuses earlier puts and later one
   t.deepEqual(log, ['refused a: Error', 'refused b: Error'])
 })
 
-test('intake: many jobs without options go in columns, few as records', async t => {
+test('intake: many jobs without options are sent in columns, few as records', async t => {
   const { intake, batches, open } = setup()
   open()
   const plain = (count: number): void => {
@@ -245,7 +245,7 @@ test('intake: sent puts are released, though earlier ones are always outstanding
   t.true(released() >= 10, `${released()} of 20 records were released`)
 })
 
-test('intake: jobs that were put together stay together, however few a batch may hold', async t => {
+test('intake: the jobs of a putMany stay in one batch, however small batches are', async t => {
   const { batches, open, one, many } = setup({ transport: { batchSize: 2, batchesInFlight: 4, exchangesInFlight: 4 } })
   open()
   one('a')
@@ -256,7 +256,7 @@ test('intake: jobs that were put together stay together, however few a batch may
   t.deepEqual(batches, [['a', 'b', 'c', 'd'], ['e']])
 })
 
-test('intake: a command takes its place among the puts', async t => {
+test('intake: a command is sent in its order among the puts', async t => {
   const { intake, batches, log, open, one } = setup()
   open()
   one('a')
@@ -281,7 +281,7 @@ test('intake: it is empty once its last entry, a command, has run', async t => {
   t.true(intake.empty)
 })
 
-test('intake: very many commands are sent a part in each turn of the loop, in order with what was put between them', async t => {
+test('intake: very many commands are sent over several turns of the loop, in order with the puts between them', async t => {
   const { clock, intake, batches, open, one } = setup()
   open()
   const ran: number[] = []
@@ -354,7 +354,7 @@ test('intake: a batch with an id is sent alone, because the backlog may refuse i
   t.deepEqual(batches, [['a'], ['b']])
 })
 
-test('intake: of a batch that the backlog will never take, the put at fault is refused alone', async t => {
+test('intake: if the backlog can never accept a batch, only the put at fault is refused', async t => {
   const { batches, backlog, log, open, one, many } = setup()
   backlog.put = names => {
     if (names.includes('bad')) throw new StoreError('the jobs', { cause: new Error('no such value') })
@@ -394,7 +394,7 @@ const bounded = (room: number) => {
   return { ...made, state }
 }
 
-test('intake: puts without room wait in order, and smaller ones behind them wait too', async t => {
+test('intake: puts without space wait in order, and smaller ones behind them wait too', async t => {
   const { log, one, many, intake, state } = bounded(1)
   one('a')
   many('b', 'c')
@@ -409,7 +409,7 @@ test('intake: puts without room wait in order, and smaller ones behind them wait
   t.deepEqual(log, ['accepted a', 'accepted b,c', 'accepted d', 'empty'])
 })
 
-test('intake: very many puts that wait are handed to the backlog once each, and one more for each time that room is made', async t => {
+test('intake: very many waiting puts are sent to the backlog once each, plus one try for each time that space is freed', async t => {
   const size = 10
   const { batches, backlog, counts, intake, one, log, open } = setup({ waits: true, size })
   backlog.put = names => {
@@ -439,7 +439,7 @@ test('intake: very many puts that wait are handed to the backlog once each, and 
   t.true(batches.length <= 2 * made + 2, `${batches.length} calls for ${made} times of room`)
 })
 
-test('intake: a put while others wait tries the first of them, and no more', async t => {
+test('intake: a put while others wait tries only the first of them', async t => {
   const { batches, counts, one } = bounded(0)
   counts.pending = 3
   for (const name of ['a', 'b', 'c']) one(name)
@@ -450,7 +450,7 @@ test('intake: a put while others wait tries the first of them, and no more', asy
   t.deepEqual(batches, [['a']])
 })
 
-test('intake: if another process has taken the room, a put that does not fit waits before all later ones', async t => {
+test('intake: if another process has taken the space, a put that does not fit waits before all later ones', async t => {
   const { batches, intake, log, one, state } = bounded(0)
   for (const name of ['a', 'b', 'c', 'd']) one(name)
   await settle()
@@ -466,7 +466,7 @@ test('intake: if another process has taken the room, a put that does not fit wai
   t.deepEqual(log, ['accepted a', 'accepted b', 'accepted c', 'accepted d', 'empty'])
 })
 
-test('intake: where puts do not wait for room, each is refused that finds none', async t => {
+test("intake: without overflow 'wait' each put that finds no space is refused", async t => {
   const { backlog, log, open, one } = setup({ size: 1 })
   let room = 1
   backlog.put = names => {
@@ -505,7 +505,7 @@ test('intake: a job with a signal is withdrawn before it is sent, with all jobs 
   t.false(intake.withdraw(record, new Error('again')))
 })
 
-test('intake: a job that waits for room is found by its id', async t => {
+test('intake: a job that waits for space is found by its id', async t => {
   const { intake, log, one } = bounded(0)
   one('a', { id: 'given' })
   await settle()
@@ -531,7 +531,7 @@ test('intake: puts that were taken for a clear that failed wait again, before la
   t.deepEqual(log, ['accepted a', 'accepted b', 'empty'])
 })
 
-test('intake: after a stop nothing that waits for room is sent, and whoever stops takes it out', async t => {
+test('intake: after a stop no waiting put is sent, and the stop takes them out', async t => {
   const { intake, lifecycle, log, one, batches, state } = bounded(0)
   one('a')
   await settle()
@@ -546,7 +546,7 @@ test('intake: after a stop nothing that waits for room is sent, and whoever stop
   t.deepEqual(log, [])
 })
 
-test('intake: a put that finds no room after a stop waits to be taken out', async t => {
+test('intake: a put that finds no space after a stop waits to be taken out', async t => {
   const { intake, lifecycle, log, one, backlog } = bounded(0)
   const reply = new Deferred<undefined>()
   const { put } = backlog
@@ -562,7 +562,7 @@ test('intake: a put that finds no room after a stop waits to be taken out', asyn
   t.deepEqual(log, [])
 })
 
-test('intake: drained resolves once nothing that can be sent is on its way', async t => {
+test('intake: drained resolves once no sendable put is in flight', async t => {
   const { intake, backlog, open, one } = setup()
   const reply = new Deferred<undefined>()
   backlog.put = () => reply.promise

@@ -47,7 +47,7 @@ const setup = (size: number, pending = 0) => {
 }
 const jobs = (...payloads: string[]): WaitingEntry[] => payloads.map(payload => job(payload))
 
-test('overflow: as many puts are sent at once as there is room for, and the others wait in their order', async t => {
+test('overflow: as many puts are sent at once as there is space for, and the others wait in their order', async t => {
   const { overflow, batches, left } = setup(2)
   await overflow.send(jobs('a', 'b', 'c', 'd'), true)
 
@@ -78,7 +78,7 @@ test('overflow: puts that are put back wait before all others', async t => {
   t.deepEqual(left(), ['a', 'b', 'c'])
 })
 
-test('overflow: nothing that waits is sent after a stop', async t => {
+test('overflow: no waiting put is sent after a stop', async t => {
   const { overflow, lifecycle, counts, batches } = setup(1)
   await overflow.send(jobs('a', 'b'), true)
   lifecycle.stop()

@@ -20,7 +20,7 @@ test('plain: a record is made when it is first read, once, with all its data', t
   t.deepEqual([...plain.entries()], [10, record, 12])
 })
 
-test('plain: the next is the first that still waits, whatever has left before', t => {
+test('plain: the next job is the first that still waits, whatever jobs have left before', t => {
   const plain = jobs(4)
   const second = plain.at(11) as JobRecord
   second.memorySlot = -1
@@ -51,7 +51,7 @@ test('plain: a job that has ended is removed', t => {
   t.deepEqual([plain.has(9), plain.has(10), plain.has(11), plain.has(12)], [false, true, true, false])
 })
 
-test('plain: put as records they are as if they had never been columns', t => {
+test('plain: jobs that are sent as records equal jobs that never were in columns', t => {
   const plain = jobs(2)
   plain.first = 0
 

@@ -50,7 +50,7 @@ test('refusals: puts that the backlog accepts are sent once, together', async t 
   t.deepEqual(log, ['accepted together a,b,c'])
 })
 
-test('refusals: of a refused batch each put is sent by itself, and only the one at fault is refused', async t => {
+test('refusals: the puts of a refused batch are sent one by one, and only the one at fault is refused', async t => {
   const { refusals, batches, log } = setup(batch => batch.includes('b') && new IdConflictError('b'))
 
   t.deepEqual(await refusals.send([job('a'), job('b'), job('c')], true), [])
@@ -66,7 +66,7 @@ test('refusals: puts that may be stored are not sent twice', async t => {
   t.deepEqual(log, ['refused a,b: OutcomeUnknownError'])
 })
 
-test('refusals: where puts wait for room, the first that finds none is returned with all after it', async t => {
+test("refusals: with overflow 'wait' the first put that finds no space is returned with all after it", async t => {
   const { refusals, batches, log } = setup(
     batch => batch.some(payload => payload !== 'a') && new QueueFullError(1, 1, 1),
     { waits: true, size: 1 },
@@ -78,7 +78,7 @@ test('refusals: where puts wait for room, the first that finds none is returned 
   t.deepEqual(log, ['accepted a'])
 })
 
-test('refusals: more jobs together than the queue can ever hold are refused, although puts wait for room', async t => {
+test('refusals: more jobs together than the queue can ever hold are refused, although puts wait for space', async t => {
   const { refusals, log } = setup(() => new QueueFullError(1, 1, 1), { waits: true, size: 1 })
 
   t.deepEqual(await refusals.send([call('a', 'b')], false), [])

@@ -37,7 +37,7 @@ test('waiting ids: each put is found by every id that was given in it, until it 
   )
 })
 
-test('waiting ids: an id that was made for a job is not one that a caller knows', t => {
+test('waiting ids: a generated id is not found, because no caller knows it', t => {
   const ids = new WaitingIds()
   const made = new JobRecord('', null, 0, 0)
   ids.add(made)

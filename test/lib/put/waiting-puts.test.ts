@@ -15,7 +15,7 @@ const many = (...payloads: number[]): PutCall => ({
   refused: () => {},
 })
 
-test('waiting puts: as many entries are taken as hold no more jobs than there is room for, but one at least', t => {
+test('waiting puts: entries are taken up to the given number of jobs, and at least one', t => {
   const entries = [one(1), many(2, 3), one(4)]
   t.deepEqual(
     [-1, 0, 1, 2, 3, 4, Infinity].map(room => endOfFitting(entries, 0, room)),

@@ -96,7 +96,7 @@ test('learn: a refusal of a start whose window was not nearly full has another c
   t.is(jitterOf(rate), 0)
 })
 
-test('learn: only the rule learns whose window was nearly full, and only one that is to learn', t => {
+test('learn: only rules with `learn` whose window was nearly full learn', t => {
   const rules = [
     { limit: 2, per: 1_000, jitter: 'learn' },
     { limit: 50, per: 10_000, jitter: 'learn' },

@@ -159,7 +159,7 @@ test('rate: a rule keeps its name, and the rules of keys have none', t => {
   t.throws(() => parseKeyRate('rate', { name: 'x', limit: 1, per: 1 }), { message: /^rate\.name cannot be given/ })
 })
 
-test('rate: behind starts of others there is room when they have started as early as they can', t => {
+test('rate: behind starts of others there is capacity once they have started as early as they can', t => {
   for (let seed = 1; seed <= 200; seed++) {
     const random = randomOf(seed)
     const limit = 2 + Math.floor(random() * 8)
@@ -216,7 +216,7 @@ test('rate: windows slide, so that two halves of neighbouring windows hold no mo
   t.is(startAll(rate, 1_999), 10)
 })
 
-test('rate: windows begin and end well among awkward fractions of a millisecond', t => {
+test('rate: windows begin and end exactly also at fractions of a millisecond', t => {
   const rate = rateOf({ limit: 1, per: 0.2 })
   let now = 0.1
   for (let count = 0; count < 1_000; count++) {
@@ -228,7 +228,7 @@ test('rate: windows begin and end well among awkward fractions of a millisecond'
   t.true(now >= 0.1 + 999 * 0.2)
 })
 
-test('rate: without rules and holds every grant says yes and nothing is recorded', t => {
+test('rate: without rules and holds every grant succeeds, and nothing is recorded', t => {
   const rate = rateOf()
 
   t.true(rate.limitsNothing)
@@ -270,7 +270,7 @@ test('rate: all rules are checked before any is charged', t => {
   t.is(startAll(rate, 1), 4)
 })
 
-test('rate: decimal costs add up as on paper, and leave nothing behind in an empty window', t => {
+test('rate: decimal costs add up exactly, and an empty window holds exactly 0', t => {
   const dimes = rateOf({ limit: 0.3, per: 10, of: 'euros' })
   t.is(startAll(dimes, 0, { euros: 0.1 }), 3)
   for (const parts of [3, 6, 7, 11, 13, 49]) {
@@ -309,7 +309,7 @@ test('rate: a cost above a limit can never start, and its refusal names unit, co
   refused(t, start(rate, 1e9, { tokens: 10.5 }))
 })
 
-test('rate: a cost that is no amount is nothing, and names of the prototype are no costs', t => {
+test('rate: an invalid cost counts as 0, and names of the prototype are no costs', t => {
   const rate = rateOf({ limit: 1, per: 10, of: 'tokens' }, { limit: 1, per: 10, of: 'toString' })
 
   for (const tokens of [Number.NaN, -5, -Infinity]) granted(t, start(rate, 0, { tokens }))
@@ -333,7 +333,7 @@ test('rate: a grant counts at the last instant of its grace until its launch is 
   granted(t, rate.grant(undefined, 1_020, 50))
 })
 
-test('rate: a grace that is no duration is none', t => {
+test('rate: an invalid grace counts as 0', t => {
   for (const graceMs of [Number.NaN, -50]) {
     const rate = rateOf({ limit: 1, per: 1_000 })
     rate.grant(undefined, 100, graceMs)
@@ -370,7 +370,7 @@ test('rate: a launch that is reported a window after the end of its grace is rem
   t.deepEqual(rate.state().starts, [])
 })
 
-test('rate: a launch before its grant is not believed, one after the grace is, and neither is one at no instant', t => {
+test('rate: a launch is not accepted before its grant or at an invalid instant, and is accepted after the grace', t => {
   const rate = rateOf({ limit: 1, per: 1_000 })
   const grant = rate.grant(undefined, 100, 50)
 
@@ -406,7 +406,7 @@ test('rate: one grant lost in a long grace does not hold up those confirmed afte
   for (let now = 1; now < 10_000; now += 100) granted(t, start(rate, now))
 })
 
-test('rate: a refunded grant was never there', t => {
+test('rate: a refunded grant leaves no trace', t => {
   const rules = [
     { limit: 2, per: 1_000 },
     { limit: 9, per: 900, burst: 2 },
@@ -490,7 +490,7 @@ test('rate: a correction leaves other units alone, ignores what is no amount, an
   t.deepEqual(used(1_000), [0, 0])
 })
 
-test('rate: even absurd corrections leave nothing behind in an empty window', t => {
+test('rate: an empty window holds exactly 0 also after extreme corrections', t => {
   const rate = rateOf({ limit: 1, per: 100, of: 'a' })
   const grants = Array.from({ length: 50 }, (_, now) => start(rate, now))
   grants.forEach((grant, index) => {
@@ -565,7 +565,7 @@ test('rate: spread by a unit waits for the cost of the start before', t => {
   t.is(rate.next({ tokens: 5 }, 50), 1_000)
 })
 
-test('rate: a burst starts so many at once, then evenly, and gathers again while nothing starts', t => {
+test('rate: a burst starts its number at once, then evenly, and refills while nothing starts', t => {
   const rate = rateOf({ limit: 10, per: 1_000, burst: 3 })
 
   t.is(startAll(rate, 0), 3)
@@ -574,7 +574,7 @@ test('rate: a burst starts so many at once, then evenly, and gathers again while
   t.is(startAll(rate, 1_100), 3)
 })
 
-test('rate: a burst of units fits so many units, and a single larger cost waits until it is whole', t => {
+test('rate: a burst of units admits that many units, and a single larger cost waits for a whole burst', t => {
   const rate = rateOf({ limit: 10, per: 1_000, of: 'tokens', burst: 4 })
 
   t.is(startAll(rate, 0, { tokens: 2 }), 2)
@@ -677,7 +677,7 @@ test('rate: grants given before a change can be confirmed, corrected and refunde
   t.is(rate.next(undefined, 10), 10)
 })
 
-test('rate: without rules all is forgotten, and numbers go on rising', t => {
+test('rate: without rules all starts are forgotten, and numbers of grants go on rising', t => {
   const rate = rateOf({ limit: 1, per: 100 })
   const first = start(rate, 0)
   rate.change([], 1)
@@ -713,7 +713,7 @@ test('rate: a clock set back lets nothing start that the windows have forgotten'
   }
 })
 
-test('rate: questions change nothing, whatever instant they name', t => {
+test('rate: queries change nothing, whatever instant they name', t => {
   const rate = rateOf({ limit: 2, per: 100 }, { limit: 9, per: 90, burst: 2 })
   start(rate, 0)
   start(rate, 10)
@@ -744,7 +744,7 @@ test('rate: no more is remembered than the longest rule holds, however much was 
   t.is(rate.state().starts[0]?.[2], 5)
 })
 
-test('rate: the few starts that outlive a rush stay apart in the smaller log', t => {
+test('rate: starts that remain after a rush stay distinct in the smaller log', t => {
   const rate = rateOf({ limit: 2_000, per: 1e9 })
   const rush = Array.from({ length: 1_000 }, () => rate.grant(undefined, 0, 10))
   const few = rush.filter(grant => grant % 256 === 1)
@@ -790,7 +790,7 @@ test('rate: starts without any cost are remembered for a correction, but not wit
   t.is(rate.used(300_000)[0]?.used, 9)
 })
 
-test('rate: a state that was stored goes on where it was', t => {
+test('rate: a stored state continues where it was', t => {
   const rate = rateOf({ limit: 3, per: 100 }, { limit: 10, per: 1_000, of: 'tokens', spread: true })
   const grant = rate.grant({ tokens: 0.5 }, 0, 20)
   rate.hold(70)
@@ -828,7 +828,7 @@ test('rate: a jitter lengthens the window, and the way starts are spread over it
   t.is(tokens.next(undefined, 1), 1_400)
 })
 
-test('rate: requests that differ by no more than the jitter in their way never arrive over the limit', t => {
+test('rate: requests whose delays differ by no more than the jitter never arrive over the limit', t => {
   let closest = Infinity
   fc.assert(
     fc.property(
@@ -1130,7 +1130,7 @@ class World {
 }
 
 for (const shapes of ['windows', 'all'] as const) {
-  test(`rate: never over, and never idle without a cause, against brute force (${shapes})`, t => {
+  test(`rate: windows never exceed the limit, and no start waits without a cause, against brute force (${shapes})`, t => {
     let grants = 0
     let refusals = 0
     fc.assert(
@@ -1146,7 +1146,7 @@ for (const shapes of ['windows', 'all'] as const) {
   })
 }
 
-test('rate: never over even where the clock jumps back, against brute force', t => {
+test('rate: windows never exceed the limit even if the clock jumps back, against brute force', t => {
   const jump = fc.record({
     ms: fc.integer({ min: -120, max: 150 }),
     tenths,
@@ -1181,7 +1181,7 @@ test('rate: never over even where the clock jumps back, against brute force', t 
   t.true(grants > runs * 4, `too quiet: ${grants} grants`)
 })
 
-test('rate: written down start by start, it is what it would be written down whole', t => {
+test('rate: a state that is written start by start equals one that is written whole', t => {
   const act = fc.record({
     kind: fc.constantFrom('grant', 'grant', 'confirm', 'refund', 'correct', 'hold', 'change', 'none'),
     ms: fc.nat(40),

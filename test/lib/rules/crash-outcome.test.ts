@@ -105,7 +105,7 @@ for (const [title, { job, policy = again, cancel = false, nobodyHere = false, ki
   })
 }
 
-test('crash outcome: a launch that was not reported stays noted', t => {
+test('crash outcome: an unreported launch stays recorded', t => {
   const situation = { cancelRequested: false, worksHere: true }
   const noted = (job: Partial<CrashedJob>): boolean =>
     crashOutcome({ ...fresh, ...job }, again, situation).launchUnreported
@@ -115,7 +115,7 @@ test('crash outcome: a launch that was not reported stays noted', t => {
   t.false(noted({}))
 })
 
-test('caution: a job that was in a crash, or may have been, is reported before its body begins, unless it runs alone', t => {
+test('caution: a job that was or may have been in a crash is reported before its body begins, unless it runs alone', t => {
   t.is(cautionOf({ crashes: 0, launchUnreported: false, alone: false }), undefined)
   t.is(cautionOf({ crashes: 1, launchUnreported: false, alone: false }), reportedFirst)
   t.is(cautionOf({ crashes: 0, launchUnreported: true, alone: false }), reportedFirst)

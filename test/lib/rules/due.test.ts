@@ -19,7 +19,7 @@ test('due: a job with a date goes by that alone', t => {
   t.is(dueOf({ dueAt: now + 1, runAt: wall }, now, wall), undefined)
 })
 
-test('due: a command gives a wait that begins with it, a date, or neither', t => {
+test('due: a command sets a wait that begins with it, a date, or neither', t => {
   t.deepEqual(dueOfCommand({ waitMs: 10 }, now, wall), { clock: 'steady', at: now + 10 })
   t.deepEqual(dueOfCommand({ runAt: wall + 10 }, now, wall), { clock: 'wall', at: wall + 10 })
   t.is(dueOfCommand({}, now, wall), undefined)

@@ -8,17 +8,17 @@ const now = 1_000
 const wall = 50_000
 const nothing = { due: undefined, keyHeldUntil: undefined, blocking: undefined }
 
-test('explain: nothing holds the job up', t => {
+test('explain: a job that nothing holds up has no reason to wait', t => {
   t.deepEqual(explainWait(nothing, now, wall), { notBefore: now, why: undefined, rule: undefined })
 })
 
-test('explain: a date counts from the wall clock', t => {
+test('explain: a date is compared with the wall clock', t => {
   const due = { clock: 'wall', at: wall + 30 } as const
 
   t.deepEqual(explainWait({ ...nothing, due }, now, wall), { notBefore: now + 30, why: 'delay', rule: undefined })
 })
 
-test('explain: of several bounds the latest is the reason', t => {
+test('explain: the latest of several bounds is the reason', t => {
   const due = { clock: 'steady', at: now + 30 } as const
 
   t.is(explainWait({ ...nothing, due, keyHeldUntil: now + 40 }, now, wall).why, 'hold')

@@ -10,7 +10,7 @@ test('grace: a grant counts for 250 ms, or for a twentieth of the shortest windo
   t.is(graceMs([...hour, ...second]), 50)
 })
 
-test('grace: a clock that may be wrong makes it longer by twice its error, beyond any bound', t => {
+test('grace: a possible clock error lengthens the grace by twice that error, beyond any bound', t => {
   t.is(graceMs(second, 1, 40), 130)
   t.is(graceMs(second, 1_000, 40), 5_080)
 })

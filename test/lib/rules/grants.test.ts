@@ -1,7 +1,7 @@
 import test from 'ava'
 import { furtherOf, grantOf, startOf, startOfKey } from '../../../lib/rules/grants.ts'
 
-test('grants: a job that counts for the rate of its queue alone has a number, and a record has further starts', t => {
+test('grants: a grant is a number if only the rate of the queue counts, and a record with further starts', t => {
   const grant = grantOf(3, startOfKey('acme', 7))
 
   t.deepEqual([startOf(grant), furtherOf(grant)], [3, [{ of: 'key', name: 'acme', start: 7 }]])

@@ -19,14 +19,14 @@ function heldBy(heldKey: string | undefined, heldRule: string | undefined): read
   return all
 }
 
-test('holds: the queue, unless a key or a rule is named', t => {
+test('holds: Throttled holds the queue unless it names a key or a rule', t => {
   t.deepEqual(heldBy(undefined, undefined), ['queue until 50'])
   t.deepEqual(heldBy('k', undefined), ['key k until 50'])
   t.deepEqual(heldBy(undefined, 'gateway'), ['rule gateway until 50'])
   t.deepEqual(heldBy('k', 'gateway'), ['key k until 50', 'rule gateway until 50'])
 })
 
-test('holds: the queue instead of a rule that it does not have', t => {
+test('holds: Throttled holds the queue instead of a rule that the queue does not have', t => {
   t.deepEqual(heldBy(undefined, 'other'), ['queue until 50'])
   t.deepEqual(heldBy('k', 'other'), ['key k until 50', 'queue until 50'])
 })

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { inOrderOfStart } from '../../../lib/rules/order.ts'
 
-test('order: the most important job starts first, and of equal ones the one that was put first', t => {
+test('order: the most important job starts first, and among equal ones the one put first', t => {
   const jobs = [
     { priority: 1, seq: 1 },
     { priority: 0, seq: 3 },

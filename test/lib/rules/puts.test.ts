@@ -6,7 +6,7 @@ import { neverStarts, refuseCost, refuseOtherPayload, refuseOverfull } from '../
 
 const tokens: RateRule = { limit: 10, perMs: 1_000, unit: 'tokens', burst: undefined } as never
 
-test('puts: an id that was given stands for one payload', t => {
+test('puts: a given id stands for one payload', t => {
   t.throws(() => refuseOtherPayload('a', 'one', 'other'), { instanceOf: IdConflictError, message: /\ba\b/ })
   t.notThrows(() => refuseOtherPayload('a', 'one', 'one'))
   t.notThrows(() => refuseOtherPayload('a', 'one', undefined))
@@ -33,7 +33,7 @@ test('puts: a cost may name units of the rules for its key and for keys in gener
   t.throws(() => refuseCost({ image: 1 }, new Rate([]), [], [images]), { message: /did you mean cost\.images\?$/ })
 })
 
-test('puts: a job that can start no more fails with its cost and the limit', t => {
+test('puts: a job that can never start fails with its cost and the limit', t => {
   const { unit, cost, limit } = neverStarts({ tokens: 11 }, tokens)
 
   t.deepEqual([unit, cost, limit], ['tokens', 11, 10])

@@ -54,7 +54,7 @@ test('rules: the first declaration counts, the same one again does not, and anot
   t.is(state.rules[0]?.limit, 5)
 })
 
-test('rules: an override is known as such, and clearing it brings back what was declared', t => {
+test('rules: clearing an override restores the declared rules', t => {
   const [state, book] = [none(), new Book()]
   t.false(rulesNow(state, book).rateIsSet)
   declareRules(state, book, slow)
@@ -81,7 +81,7 @@ test('rules: an override without rules can be cleared, and lasts until the next 
   t.deepEqual(rulesNow(state, book), { rules: slow, rateIsSet: false })
 })
 
-test('rules: of a named rule the last declaration holds for all queues', t => {
+test('rules: the last declaration of a named rule holds for all queues', t => {
   const [a, b, book] = [none(), none(), new Book()]
   t.is(declareRules(a, book, gateway(60)), undefined)
 

@@ -55,7 +55,7 @@ test('transitions: a job goes back at once, with its attempt, where it was throt
   }
 })
 
-test('transitions: a job that goes back without an attempt to give back needs no record of its own', t => {
+test('transitions: an interrupted run that used no attempt takes the cheap transition', t => {
   const job = record(undefined)
 
   goBack(settled({ kind: 'notLaunched', record: job }), now)
@@ -80,19 +80,19 @@ test('transitions: only a throttled run holds the rate', t => {
   )
 })
 
-test('transitions: a body that was never called leaves its start to others', t => {
+test('transitions: a body that was never called frees its start', t => {
   t.true(freesStart({ kind: 'notLaunched' }))
   t.true(freesStart({ kind: 'cancelled', launched: false }))
   t.false(freesStart({ kind: 'cancelled', launched: true }))
   t.false(freesStart({ kind: 'finished' }))
 })
 
-test('transitions: attempts count from the claim on, so that ending takes none away', t => {
+test('transitions: an ending keeps the attempt that the claim counted', t => {
   t.is(attemptAfter('finished', 1), 1)
   t.is(attemptAfter('throttled', 1), 0)
 })
 
-test('transitions: a job that is put anew no longer listens to the signal of its first put', t => {
+test('transitions: a retried job no longer listens to the signal of its first put', t => {
   for (const awaited of [false, true]) {
     const job = record(undefined)
     let isListening = true

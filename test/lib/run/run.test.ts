@@ -103,7 +103,7 @@ test('run: a run that is handed back settles as not launched', t => {
   t.deepEqual([run.kind, state(), run.launched], ['notLaunched', 'ended', false])
 })
 
-test('run: over its time with no attempt left the job fails at once; else when its body has ended', async t => {
+test('run: a timed-out job with no attempt left fails at once, and one with attempts left waits for its body to end', async t => {
   for (const [attempts, expected] of [
     [1, ['settled failed, closing', 'released closed']],
     [2, ['settled retry, ended', 'released ended']],
@@ -237,7 +237,7 @@ test('run: a generator that is made while its job is cancelled never begins', as
   t.deepEqual(log, ['settled cancelled, closing', 'released closed'])
 })
 
-test('run: a step that its table does not have is refused', async t => {
+test('run: an edge that the table of states does not have is refused', async t => {
   const { clock, handler, run } = setup()
   run.launch(0)
   t.throws(() => run.launch(0), { message: 'a run that is running cannot become running' })
@@ -250,7 +250,7 @@ test('run: a step that its table does not have is refused', async t => {
   t.throws(() => run.launch(0), { message: 'a run that is free cannot become running' })
 })
 
-test('run: a run is used again only when its body has ended plainly', async t => {
+test('run: a run is reused only after an ordinary end of its body', async t => {
   const { clock, handler, run } = setup()
   t.false(run.reusable)
   run.launch(0)

@@ -7,7 +7,7 @@ import { Runs } from '../../../lib/run/runs.ts'
 const host = { settled: () => {}, released: () => {}, handler: () => 1, timeoutMs: Infinity } as unknown as RunHost
 const job = (id: string): JobRecord => new JobRecord(id, id, 0, 0)
 
-test('runs: they stand in the order of their claim, and any may leave', t => {
+test('runs: runs are listed in the order of their claims, and any can be removed', t => {
   const runs = new Runs(host)
   const [a, b, c] = [job('a'), job('b'), job('c')]
   const made = [a, b, c].map(record => runs.add(record, undefined, 0, Infinity))
@@ -25,7 +25,7 @@ test('runs: they stand in the order of their claim, and any may leave', t => {
   t.deepEqual([...runs], [])
 })
 
-test('runs: a run that ended plainly is reused without a trace of its former job', t => {
+test('runs: a run with an ordinary end is reused without a trace of its former job', t => {
   const runs = new Runs(host)
   const run = runs.add(job('a'), undefined, 0, 99)
   run.launch(5)

@@ -9,7 +9,7 @@ function foreign(error: object, fields: object = {}): unknown {
   return Object.assign(new Error('of another copy'), error, fields)
 }
 
-test('control errors: they are known by their code, whichever copy of rdq made them', t => {
+test('control errors: they are recognised by their code, whichever copy of rdq created them', t => {
   for (const make of [(error: object) => error, foreign]) {
     t.deepEqual(controlOf(make(new RetryLater(20)), wall), { kind: 'later', afterMs: 20 })
     t.deepEqual(controlOf(make(new Throttled('2', { key: 'k', rule: 'gateway' })), wall), {
@@ -44,7 +44,7 @@ test('control errors: a foreign error that merely has the code, or cannot be rea
   for (const other of others) t.is(controlOf(other, wall), undefined)
 })
 
-test('control errors: Throttled takes the header of a response as it comes', t => {
+test('control errors: Throttled accepts the header of a response as received', t => {
   const headers = new Headers({ 'retry-after': '120' })
   t.like(controlOf(new Throttled(headers.get('retry-after')), wall), { afterMs: 120_000 })
   t.like(controlOf(new Throttled(new Headers().get('retry-after')), wall), { kind: 'throttled', afterMs: undefined })
@@ -69,7 +69,7 @@ test('control errors: wrong arguments are refused at construction, with the name
 })
 
 for (const code of ['UNRECOVERABLE', 'RETRY_LATER', 'THROTTLED']) {
-  test(`control errors: a handler with a copy of its own is served: ${code}`, async t => {
+  test(`control errors: an error of another copy of rdq has its effect: ${code}`, async t => {
     const errors = { UNRECOVERABLE: new Unrecoverable(), RETRY_LATER: new RetryLater(1), THROTTLED: new Throttled(1) }
     let runs = 0
     const queue = new DispatchQueue(

@@ -11,7 +11,7 @@ const settled = (error: unknown, facts: Partial<ErrorFacts> = {}): ErrorSettleme
     ...facts,
   })
 
-test('settlement: an error means again until the attempts are used, and failed when unrecoverable', t => {
+test('settlement: an error means a retry until the attempts are used, and failed if it is unrecoverable', t => {
   const error = new Error('x')
   t.deepEqual(settled(error), {
     ...{ kind: 'retry', error, waitMs: 1_000 },
@@ -53,7 +53,7 @@ test('settlement: Throttled holds a named rule, with a key both, and fails the j
   t.regex(String(none.error), /the queue has no rule with a name; declare it in rate/)
 })
 
-test('settlement: without a Retry-After the wait is the delay of retry, and never nothing', t => {
+test('settlement: without a Retry-After the wait is the delay of retry, and never 0', t => {
   for (const missing of [null, undefined, '']) {
     t.is(settled(new Throttled(missing), { retry: { ...retry, delayMs: 700 } }).waitMs, 700)
     t.is(settled(new RetryLater(missing), { retry: { ...retry, delayMs: 700 } }).waitMs, 700)

@@ -199,7 +199,7 @@ test('retryAfter: a value without headers is refused, and so is a now that is no
   t.throws(() => retryAfter({}, { at: 5 } as never), { instanceOf: OptionError })
 })
 
-test('retryAfter: its wait holds a queue, up to maxHold, and explain and limited show it', async t => {
+test('retryAfter: a wait that it returns holds the queue up to maxHold, and explain and limited show it', async t => {
   const clock = new VirtualClock({ wall: now })
   const headers = { 'retry-after': '315360000' }
   let calls = 0

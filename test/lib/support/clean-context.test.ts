@@ -2,7 +2,7 @@ import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import test from 'ava'
 import { cleanContext, inCleanContext } from '../../../lib/support/clean-context.ts'
 
-test('clean context: no store is in it, wherever it is made and entered, nor in what is made within', async t => {
+test('clean context: it has no store, wherever it is created and entered, and neither have promises created in it', async t => {
   const requests = new AsyncLocalStorage<unknown>()
   await requests.run('a request', async () => {
     const context = cleanContext('Test')
@@ -48,7 +48,7 @@ test('clean context: a store that is entered in it is gone the next time', t => 
   t.is(requests.getStore(), undefined)
 })
 
-test('clean context: a module that is imported in a request takes nothing over from it', async t => {
+test('clean context: a module that is imported in a request takes no store over from it', async t => {
   const requests = new AsyncLocalStorage<string>()
   const seen = await requests.run('a request', async () => {
     const fresh: typeof import('../../../lib/support/clean-context.ts') = await import(

@@ -6,7 +6,7 @@ import { isNativePromise, toNativePromise } from '../../../lib/support/native-pr
 const withThen = (then: (take: (value: string) => void, refuse: (error: unknown) => void) => void) =>
   Object.assign(Promise.resolve('settled'), { then }) as Promise<string>
 
-test('sure: a promise of the language is taken as it is, and no other', t => {
+test('native promise: a native promise is returned as it is, and no other thenable', t => {
   class Own extends Promise<string> {}
   const promise = Promise.resolve('a')
 
@@ -16,7 +16,7 @@ test('sure: a promise of the language is taken as it is, and no other', t => {
   t.false(isNativePromise({}))
 })
 
-test('sure: a thenable that settles at once and often settles the promise once, and later', async t => {
+test('native promise: a thenable that settles at once and repeatedly settles the promise once, and later', async t => {
   const log: string[] = []
   const often = withThen((take, refuse) => {
     take('first')
@@ -31,7 +31,7 @@ test('sure: a thenable that settles at once and often settles the promise once, 
   t.deepEqual(log, ['first'])
 })
 
-test('sure: a thenable of another realm, and one whose then throws', async t => {
+test('native promise: a thenable of another realm is adopted, and one whose then() throws rejects', async t => {
   t.is(await toNativePromise(runInNewContext('Promise.resolve(7)')), 7)
   const problem = new Error('no')
   const throws = withThen(() => {

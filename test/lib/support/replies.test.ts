@@ -1,7 +1,7 @@
 import test from 'ava'
 import { request, whenReplied } from '../../../lib/support/replies.ts'
 
-test('answers: an answer that is there at once is acted on before the next microtask', t => {
+test('replies: a synchronous reply is handled before the next microtask', t => {
   const seen: string[] = []
 
   const answer = whenReplied('a', one => seen.push(one))
@@ -14,7 +14,7 @@ test('answers: an answer that is there at once is acted on before the next micro
   t.deepEqual([seen, answer, over], [['a', 'b'], 1, undefined])
 })
 
-test('answers: promises are acted on in the order in which they were resolved', async t => {
+test('replies: promises are handled in the order in which they were resolved', async t => {
   const seen: string[] = []
   const resolvers: ((value: string) => void)[] = []
   const promised = (): Promise<string> => new Promise(resolve => resolvers.push(resolve))
@@ -31,7 +31,7 @@ test('answers: promises are acted on in the order in which they were resolved', 
   t.deepEqual(seen, ['2', '0', '1'])
 })
 
-test('answers: a refusal is acted on, whether it is thrown or rejected', async t => {
+test('replies: a refusal is handled, whether it is thrown or rejected', async t => {
   const seen: unknown[] = []
   const refused = (error: unknown): void => void seen.push(error)
   const accepted = (): void => t.fail()

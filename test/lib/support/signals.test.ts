@@ -22,7 +22,7 @@ test('signals: each item is notified once when the signal aborts, with one liste
   t.deepEqual(reported, [...Array(20).keys()])
 })
 
-test('signals: any number of queues have one listener on a signal, which goes with the last', t => {
+test('signals: any number of queues have one listener on a signal, which is removed with the last', t => {
   const queues = [...Array(20)].map(listening)
   const { signal } = new AbortController()
   const forget = queues.map(({ signals }, i) => signals.listen(signal, i))
@@ -104,7 +104,7 @@ test('signals: a queue that was dropped and collected leaves no listener on a si
   t.is(listeners(signal), 0)
 })
 
-test('signals: where an answer is waited for, the signal holds who gives it until all is taken back', async t => {
+test('signals: a signal keeps a queue alive while a caller waits for a reply, until the item is removed', async t => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   const { signal } = new AbortController()

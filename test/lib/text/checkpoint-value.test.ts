@@ -2,7 +2,7 @@ import test from 'ava'
 import { CheckpointValue } from '../../../lib/text/checkpoint-value.ts'
 
 for (const strict of [false, true]) {
-  test(`kept: a value is as it was when it was kept, and each reading is a copy (strict: ${strict})`, t => {
+  test(`checkpoint value: it is as it was when it was kept, and each reading is a copy (strict: ${strict})`, t => {
     const value = { list: [1] }
     const kept = CheckpointValue.of(value, strict)
     value.list.push(2)
@@ -15,7 +15,7 @@ for (const strict of [false, true]) {
   })
 }
 
-test('kept: in memory, what can be copied keeps its class, and what cannot is refused with its path', t => {
+test('checkpoint value: in memory a copyable value keeps its class, and any other is refused with its path', t => {
   const value = {
     at: new Date(1),
     map: new Map([[1, 2]]),
@@ -46,6 +46,6 @@ test('kept: in memory, what can be copied keeps its class, and what cannot is re
   }
 })
 
-test('kept: a text that another program has changed reads as undefined', t => {
+test('checkpoint value: a text that another program has changed reads as undefined', t => {
   t.is(CheckpointValue.ofText('{oops').read(), undefined)
 })

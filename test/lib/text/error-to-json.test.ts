@@ -17,7 +17,7 @@ test('thrown: an error comes back with its name, message, stack, code, cause and
   t.true(back.cause instanceof RangeError)
   t.is((back.cause as Error).message, 'why')
 })
-test('thrown: an error of ours comes back as one of its class', t => {
+test('thrown: an error of rdq comes back as an instance of its class', t => {
   t.true(again(new TimeoutError(5)) instanceof TimeoutError)
   t.like(again(new TimeoutError(5)), { code: 'TIMEOUT', timeoutMs: 5 })
   t.like(again(new CancelledError('enough')), { name: 'CancelledError', reason: 'enough' })
@@ -31,7 +31,7 @@ test('thrown: an error of a class that is not known here keeps its name', t => {
   t.is(back.name, 'GatewayError')
   t.is(String(back), 'GatewayError: down')
 })
-test('thrown: an error of another realm is one here', t => {
+test('thrown: an error of another realm comes back as an Error', t => {
   const back = again(vm.runInNewContext('new TypeError("foreign")'))
   t.true(back instanceof TypeError)
 })
@@ -70,7 +70,7 @@ test('thrown: unreadable properties are left out, and the rest is recorded', t =
   t.notThrows(() => again({ n: 1n, f: () => {}, s: Symbol('s'), x: Number.NaN }))
   t.notThrows(() => again(Object.assign(new Error('big'), { fields: 'x'.repeat(10 ** 6), message: 5 as never })))
 })
-test('thrown: no stored text makes a prototype of anything', t => {
+test('thrown: no stored text sets a prototype', t => {
   errorFromJson('{"name":"Error","message":"m","fields":{"__proto__":{"polluted":1}}}')
   t.is(({} as { polluted?: number }).polluted, undefined)
 })

@@ -11,7 +11,7 @@ const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 const record = (seq: number): JobRecord => Object.assign(new JobRecord(`id${seq}`, seq, 0, 0), { seq })
 
-test('identity map: a record that nobody holds is released, unless its job is underway or awaited', async t => {
+test('identity map: an unreferenced record is forgotten, unless its job is underway or awaited', async t => {
   const identities = new IdentityMap()
   const mine = record(1)
   identities.put(mine)

@@ -148,7 +148,7 @@ test('link: a connection that never opens refuses all requests, and reports noth
   t.true(isEnded())
 })
 
-test('link: after a loss names are attached by the instant of now, and requests go over in their order behind what was lost', async t => {
+test('link: after a disconnect names are attached with the current instant, and requests follow the unanswered ones in order', async t => {
   const { clock, connection, send, reports } = await opened()
   send(exchange(1), find)
   await clock.settle()
@@ -169,7 +169,7 @@ test('link: after a loss names are attached by the instant of now, and requests 
   t.deepEqual(reports, ['q is attached'])
 })
 
-test('link: while the fate of a put is looked up, nothing is sent behind it, also where the connection is lost again', async t => {
+test('link: while the fate of a put is looked up, nothing is sent behind it, also after another disconnect', async t => {
   const { clock, connection, send, ends } = await opened()
   send(put, exchange(1))
   await clock.settle()
@@ -260,7 +260,7 @@ for (const [what, breaks] of [
   })
 }
 
-test('link: the process is kept alive by an opening, a loss, a queue that works, and a request', async t => {
+test('link: an opening, a disconnect, a working queue and a request keep the process alive', async t => {
   const { clock, connection, link, clientOf, send } = setup()
   const keeps = [connection.keepsAlive]
   const note = (): void => void keeps.push(connection.keepsAlive)
@@ -366,7 +366,7 @@ for (const [first, second] of [
   ['exchange', 'find'],
   ['exchange', 'put'],
 ] as const) {
-  test(`link: of a ${first} and a ${second} that are answered together the first goes all its way before the second is told`, async t => {
+  test(`link: if a ${first} and a ${second} are answered together, all callbacks of the first run before the second resolves`, async t => {
     const { clock, connection, send, ends } = await opened()
     const requests = { put, exchange: exchange(1), find }
     send(requests[first])

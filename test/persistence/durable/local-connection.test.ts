@@ -135,7 +135,7 @@ test('local connection: requests to a busy store are repeated, in the same order
   t.deepEqual(store.transactions.map(kinds), ['put exchange'])
 })
 
-test('local connection: a store that stays busy for long refuses puts, and exchanges go on waiting', async t => {
+test('local connection: puts to a store that stays busy are refused, and exchanges go on waiting', async t => {
   const { clock, link, store } = await scene()
   store.faults = Array.from(
     { length: 100_000 },
@@ -170,7 +170,7 @@ test('local connection: a query that is refused rejects with the error of the st
   await t.throwsAsync(link.request(find), { code: 'UNKNOWN_TO_TEST' })
 })
 
-test('local connection: after a lost answer the names are attached again, and an exchange is sent once more by its number', async t => {
+test('local connection: after a lost reply names are attached again, and an exchange is repeated by its number', async t => {
   const { clock, link, store, seen } = await scene()
   store.faults = [new ReplyLostError('the connection broke')]
 
@@ -193,7 +193,7 @@ test('local connection: a put whose reply was lost gets it again if it was commi
   }
 })
 
-test('local connection: a store that cannot be opened refuses all; one that was open is tried for a minute', async t => {
+test('local connection: requests to a store that cannot be opened are refused; one that was open is retried for a minute', async t => {
   const clock = new VirtualClock()
   let opens = 0
   let isShut = true
@@ -222,7 +222,7 @@ test('local connection: a store that cannot be opened refuses all; one that was 
   t.is(clock.next, undefined)
 })
 
-test('local connection: changes wake, a dead worker is recovered, and a queue whose claims are given up is notified', async t => {
+test('local connection: changes wake queues, dead workers are recovered, and a queue that lost its claims is notified', async t => {
   const { clock, connection, store, seen } = await scene()
 
   store.changed()

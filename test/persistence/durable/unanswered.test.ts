@@ -69,7 +69,7 @@ test('unanswered: a loss during the queries leaves all requests to the next call
   t.is(unanswered.count, 0)
 })
 
-test('unanswered: nothing is sent again over a link that is closing or over', async t => {
+test('unanswered: nothing is sent again over a link that shuts down or has ended', async t => {
   const { events, sent, resolve } = setup([2], Object.assign(new Error('closed'), { code: 'CLOSED' }))
 
   await resolve(sent(put(1), put(2), exchange, clear))

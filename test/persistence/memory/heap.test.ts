@@ -9,7 +9,7 @@ const step = fc.record({
   kind: fc.constantFrom('push', 'pop', 'remove', 'again'),
 })
 
-test('heap: it gives what a sorted array gives, also after removal from the middle and a second push', t => {
+test('heap: jobs leave in the order of a sorted array, also after removal from the middle and a second push', t => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300, size: 'max' }), steps => {
       const heap = new Heap()

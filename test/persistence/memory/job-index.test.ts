@@ -11,7 +11,7 @@ const job = (id = ''): JobRecord => {
   return record
 }
 
-test('ledger: jobs are found by record, by made id and by given id until they are dropped', t => {
+test('job index: jobs are found by record, by generated id and by given id until they are dropped', t => {
   const ledger = new JobIndex()
   const [made, given] = [job(), job('mine')]
   ledger.add(made)
@@ -27,7 +27,7 @@ test('ledger: jobs are found by record, by made id and by given id until they ar
   t.deepEqual([...ledger.entries()], [given])
 })
 
-test('ledger: a given id is remembered for its time and no longer, a made one not at all', t => {
+test('job index: a given id is remembered for its time, and a generated one not at all', t => {
   const ledger = new JobIndex()
   const [made, given] = [job(), job('mine')]
   for (const record of [made, given]) {
@@ -44,7 +44,7 @@ test('ledger: a given id is remembered for its time and no longer, a made one no
   t.is(ledger.recall('mine', 110), undefined)
 })
 
-test('ledger: pruning forgets at most the given number of ids, and only ids whose time is over', t => {
+test('job index: pruning forgets at most the given number of ids, and only ids whose time is over', t => {
   const ledger = new JobIndex()
   for (const [id, now] of [
     ['a', 0],
@@ -63,7 +63,7 @@ test('ledger: pruning forgets at most the given number of ids, and only ids whos
   t.truthy(ledger.recall('c', 5))
 })
 
-test('ledger: thousands of jobs are kept in the order of put', t => {
+test('job index: thousands of jobs are kept in the order of put', t => {
   const ledger = new JobIndex()
   const jobs = Array.from({ length: 3_000 }, () => job())
   for (const record of jobs) ledger.add(record)
@@ -74,7 +74,7 @@ test('ledger: thousands of jobs are kept in the order of put', t => {
   )
 })
 
-test('ledger: plain jobs are found among the others, and the few that are left of many keep no columns', t => {
+test('job index: plain jobs are found among the others, and few that are left of a batch do not keep its columns', t => {
   const ledger = new JobIndex()
   const before = job()
   ledger.add(before)

@@ -19,7 +19,7 @@ const job = (priority: number): JobRecord => {
 }
 const order = (a: JobRecord, b: JobRecord): number => a.priority - b.priority || a.seq - b.seq
 
-test('ready: it gives what a sorted array gives, also after removal from the middle and a second push', t => {
+test('ready: jobs leave in the order of a sorted array, also after removal from the middle and a second push', t => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), steps => {
       const ready = new Ready()

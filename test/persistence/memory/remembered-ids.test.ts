@@ -3,7 +3,7 @@ import { RememberedIds } from '../../../persistence/memory/remembered-ids.ts'
 
 const of = (id: string, forgetAt = 10) => ({ id, fingerprint: 'f', state: 'finished', forgetAt }) as const
 
-test('remembered: beyond the most the oldest go, however many come', t => {
+test('remembered ids: beyond `most` the oldest are forgotten, however many are added', t => {
   const ids = new RememberedIds()
   for (let i = 0; i < 100_000; i++) ids.add(of(`${i}`), 1_000)
 
@@ -14,7 +14,7 @@ test('remembered: beyond the most the oldest go, however many come', t => {
   t.is(ids.size, 0)
 })
 
-test('remembered: an id that was freed and comes again is remembered from then on, with the youngest', t => {
+test('remembered ids: a freed id that is added again counts as the youngest', t => {
   const ids = new RememberedIds()
   for (const id of ['a', 'b', 'c']) ids.add(of(id), 3)
 
@@ -29,7 +29,7 @@ test('remembered: an id that was freed and comes again is remembered from then o
   )
 })
 
-test('remembered: pruning forgets at most so many, those that are over and those that are too many', t => {
+test('remembered ids: pruning forgets a bounded number of expired and surplus ids', t => {
   const ids = new RememberedIds()
   for (const [id, forgetAt] of [
     ['a', 1],
@@ -50,7 +50,7 @@ test('remembered: pruning forgets at most so many, those that are over and those
   t.is(ids.size, 0)
 })
 
-test('remembered: freed ids leave no lasting gaps, and each gap is passed once', t => {
+test('remembered ids: freed ids leave no lasting gaps, and each gap is passed once', t => {
   const ids = new RememberedIds()
   // To walk over all gaps each time would take minutes, in which ava gives up.
   for (let i = 0; i < 300_000; i++) {

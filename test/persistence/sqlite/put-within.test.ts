@@ -86,7 +86,7 @@ test('putWithin: a job that is put in a transaction runs after its commit, and d
   t.is(queue.counts.pending, 0)
   db.close()
 })
-test('putWithin: jobs start by their priority, among those that were put otherwise too', async t => {
+test('putWithin: jobs start by their priority, also among jobs that were put by a queue', async t => {
   const { queue, within, runOut } = await working(t)
 
   await queue.put('a')
@@ -114,7 +114,7 @@ for (const [what, options] of [
     t.deepEqual(handler.called, ['first', 'now', 'later'])
   })
 }
-test('putWithin: a runAt that is past is now', async t => {
+test('putWithin: a runAt in the past is now', async t => {
   const { clock, queue, within, runOut } = await working(t)
 
   within('a', { runAt: clock.wall() - 1 })
@@ -186,7 +186,7 @@ const worked = async (path: string, name = 'q'): Promise<unknown[]> => {
 }
 
 for (const mode of ['delete', 'wal']) {
-  test(`putWithin: on a new file in journal mode ${mode}, without any queue, tables and jobs come with the commit, and a worker does them`, async t => {
+  test(`putWithin: on a new file in journal mode ${mode} the commit creates tables and jobs, and a worker runs them`, async t => {
     const path = at(`new-${mode}.db`)
     const db = new Database(path)
     db.pragma(`journal_mode = ${mode}`)
@@ -250,7 +250,7 @@ test('putWithin: tables that were made in a savepoint and undone are made again 
   t.deepEqual(await worked(path), ['a'])
   db.close()
 })
-test('putWithin: a name that nobody has declared has no bound; one that was has its own', async t => {
+test('putWithin: an undeclared name has no bound, and a declared one has its own', async t => {
   const path = at('bounds.db')
   const db = new Database(path)
   const put = (payload: number): string => db.transaction(() => putWithin(db, 'q', payload)).immediate()
@@ -261,7 +261,7 @@ test('putWithin: a name that nobody has declared has no bound; one that was has 
   await queue.stop()
   db.close()
 })
-test('putWithin: where the tables are in an attached database they stay there, and none are made', async t => {
+test('putWithin: tables in an attached database are used there, and none are created', async t => {
   const path = at('attached.db')
   await worked(path)
   const db = new Database(at('main.db'))
@@ -271,7 +271,7 @@ test('putWithin: where the tables are in an attached database they stay there, a
   db.close()
   t.deepEqual(await worked(path), ['a'])
 })
-test('putWithin: in memory, or by a hard link, it is refused, because no queue would see the job', t => {
+test('putWithin: a database in memory, or behind a hard link, is refused, because no queue would see the job', t => {
   const memory = new Database(':memory:')
   const refusal = t.throws(() => memory.transaction(() => putWithin(memory, 'q', 1)).immediate())
   t.like(refusal, { code: 'BACKLOG_FILE', problem: 'not a file' })

@@ -3,7 +3,7 @@ import { HistoryBuilder } from '../../../testing/history-builder.ts'
 import { assertHolds, check, invariants } from '../../../testing/index.ts'
 import { textOf } from '../../support/repository.ts'
 
-test('check: it says what it read and how often each invariant was judged', t => {
+test('check: it reports what it read and how often each invariant was judged', t => {
   const report = check(new HistoryBuilder().opened().put('a').start('a').end('a'))
 
   t.is(report.entries, 9)
@@ -12,14 +12,14 @@ test('check: it says what it read and how often each invariant was judged', t =>
   t.deepEqual(Object.keys(report.judged), [...invariants])
 })
 
-test('check: queues of other names are judged by themselves', t => {
+test('check: queues of different names are judged separately', t => {
   const one = new HistoryBuilder().opened().put('a').start('a').entries
   const other = one.map(entry => ({ ...entry, seq: entry.seq + one.length, queue: 'other' }))
 
   t.deepEqual(check([...one, ...other]).violations, [])
 })
 
-test('check: what is excepted is not judged', t => {
+test('check: excepted invariants are not judged', t => {
   const wrong = new HistoryBuilder().opened({ width: 0 }).put('a').start('a')
 
   t.deepEqual(

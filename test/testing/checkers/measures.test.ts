@@ -17,7 +17,7 @@ I21.wrong('a broken file', /jobs\.db: integrity/, history =>
   history.add({ kind: 'file', path: 'jobs.db', wrong: ['integrity: row 1 missing'] }),
 )
 
-test('I22: two runs are the same, or part at an entry', t => {
+test('I22: two runs are equal, or differ from an entry on', t => {
   const one = (): HistoryBuilder => new HistoryBuilder().opened().put('a')
 
   t.deepEqual(check(one(), { rerun: one() }).violations, [])

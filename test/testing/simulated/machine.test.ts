@@ -60,7 +60,7 @@ test('machine: time passes from one instant to the next, and only when nothing i
   t.deepEqual(at, [2.5, 7, 7, 10])
   t.is(machine.now, 16)
 })
-test('machine: a loop that is held up takes nothing, and then all', async t => {
+test('machine: a blocked loop delivers no message until it continues, and then all', async t => {
   const machine = machineOf(1)
   const process = new SimulatedProcess(machine, 'a', () => {})
   const rung: number[] = []
@@ -91,7 +91,7 @@ test('machine: each process counts from its own start, and a boot begins the ste
   const other = new SimulatedProcess(machine, 'b', () => {})
   t.deepEqual([other.clock.now(), other.clock.origin], [0, { boot: 'boot 2', offsetMs: 5 }])
 })
-test('machine: a dead loop takes nothing in and gives nothing out', async t => {
+test('machine: a dead loop delivers no message and sends none', async t => {
   const machine = machineOf(1)
   const process = new SimulatedProcess(machine, 'a', () => {})
   const { clock } = process
@@ -185,7 +185,7 @@ for (const at of ['received', 'commit', 'committed'] as const) {
     t.deepEqual(ran, ['one begins job', 'one ends job'])
     one.kill()
   })
-  test(`process: one that dies when ${at} has stored the put, or nothing`, async t => {
+  test(`process: a process that dies when ${at} has stored the whole put or nothing`, async t => {
     const { machine, ran, process, queue } = stage(t)
     const one = process('one', (thread, point, _, doing) => {
       if (point === at && doing.startsWith('put')) thread.process.kill()
@@ -218,7 +218,7 @@ test('process: an error of SQLite at a point is thrown as a real disk would caus
   t.is(errors.length, 1)
   one.kill()
 })
-test('disk: an image is what the file was', async t => {
+test('disk: an image equals the file at its instant', async t => {
   const disk = new Disk()
   t.teardown(() => disk.remove())
   const machine = machineOf(1)

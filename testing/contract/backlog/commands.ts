@@ -79,7 +79,7 @@ it('B20: remove frees the id, also of a job that is gone', async (t, { open }) =
   t.is(await session.put([job('x', { id: 'waits' }), job('y', { id: 'ended' })], 0, wall), undefined)
 })
 for (const kind of ['clear', 'return'] as const) {
-  it(`B21: ${kind} takes all that waits, most important first, and leaves what is underway`, async (t, sessions) => {
+  it(`B21: ${kind} takes all waiting jobs, most important first, and leaves jobs underway`, async (t, sessions) => {
     const backlog = await sessions.make()
     // A durable backlog keeps its jobs and returns none.
     if (kind === 'return' && backlog.durable) return void t.true(backlog.durable)

@@ -9,7 +9,7 @@ import { type BacklogSubject, backlogTestsInto, claim, exchange, job, keep, payl
 export const exchanges: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(exchanges)
 
-it('B13: the most important are claimed first, at most as many as there is room for', async (t, { open }) => {
+it('B13: the most important jobs are claimed first, at most as many as there is room for', async (t, { open }) => {
   const session = await open()
   await session.put([job('a', { priority: 1 }), job('b'), job('c'), job('d', { priority: -1 })], 0, wall)
   const claimed = await claim(session, 3)
@@ -77,7 +77,7 @@ it('B15: throttled holds the rate of the queue, or of its key alone', async (t, 
   t.deepEqual(await claim(session, 9, 99), [])
   t.deepEqual(await claim(session, 9, 100), [a])
 })
-it('B15: limited names the key that is held, where no keys are declared either', async (t, { open }) => {
+it('B15: limited names the key that is held, also where no keys are declared', async (t, { open }) => {
   const session = await open()
   const [a, b, c] = [job('a', { key: 'k' }), job('b', { key: 'k' }), job('c', { key: 'l' })]
   await session.put([a, b, c], 0, wall)

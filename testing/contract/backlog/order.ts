@@ -239,7 +239,7 @@ it('B12: a launch takes effect before an ending that gives its start back', asyn
 
   t.deepEqual(claimed, [a])
 })
-it('B18: nextLookAt is when a delayed job comes due', async (t, { open }) => {
+it('B18: nextLookAt is the instant at which a delayed job comes due', async (t, { open }) => {
   const session = await open()
   t.is((await exchange(session, { room: 9 })).nextLookAt, Infinity)
   await session.put([job('a', { dueAt: 70 }), job('b', { dueAt: 40 })], 0, wall)

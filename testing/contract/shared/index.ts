@@ -204,7 +204,10 @@ it('B32: the jobs of a process that died go back to their places, and are report
   )
   t.is((await one.exchange()).notices, undefined)
 })
-it("B32: with afterCrash 'fail' they fail, and are reported as ended by it", async (t, { start, pass }) => {
+it("B32: with afterCrash 'fail' the jobs of a dead process fail, and are reported as ended by the recovery", async (t, {
+  start,
+  pass,
+}) => {
   const [one, dying] = [await start({ afterCrash: 'fail' }), await start({ afterCrash: 'fail' })]
   await dying.put(job('a'))
   await dying.launch()

@@ -100,7 +100,7 @@ test(`afterCrash 'again': a job fails with PoisonError once its process has died
   t.like((await p.command({ kind: 'retry', target: row?.seq as number })).found, { crashes: 0, state: 'pending' })
 })
 
-test('fail: launched jobs of a dead process fail', async (t, subject) => {
+test("afterCrash 'fail': launched jobs of a dead process fail", async (t, subject) => {
   const { p, dead } = await crashed(subject, 1, { afterCrash: 'fail' })
 
   await p.recover(dead)
@@ -108,7 +108,7 @@ test('fail: launched jobs of a dead process fail', async (t, subject) => {
   t.deepEqual((await p.exchange()).counts, { ...zero, failed: 1 })
 })
 
-test('fail: a failed job that is not kept is still reported', async (t, subject) => {
+test("afterCrash 'fail': a failed job that is not kept is still reported", async (t, subject) => {
   const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
   const { p, dead } = await crashed(subject, 1, parts)
 
@@ -118,7 +118,7 @@ test('fail: a failed job that is not kept is still reported', async (t, subject)
   t.is((await p.list()).length, 0)
 })
 
-test('ask: jobs are underway here by a new fence until the verdict, and reported once', async (t, subject) => {
+test('afterCrash ask: jobs are underway here by a new fence until the verdict, and reported once', async (t, subject) => {
   const { p, dead } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
 
@@ -145,7 +145,7 @@ test('ask: jobs are underway here by a new fence until the verdict, and reported
   t.like(await p.find(second.seq), { attempt: 0, crashes: 1 })
 })
 
-test('ask: a job that a verdict failed and that is put anew awaits no verdict: its next crash counts', async (t, subject) => {
+test('afterCrash ask: a job that a verdict failed and that is put anew awaits no verdict: its next crash counts', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1, { afterCrash: 'ask' })
   await p.recover(dead)
   const [{ seq, fence }] = ((await p.exchange()).notices?.needVerdict ?? []) as [JobRow]
@@ -159,7 +159,7 @@ test('ask: a job that a verdict failed and that is put anew awaits no verdict: i
   t.like(await p.find(seq), { state: 'underway', crashes: 1 })
 })
 
-test('ask: a job that is cancelled while it awaits its verdict does not run again, also if the next worker gives the verdict', async (t, subject) => {
+test('afterCrash ask: a job that is cancelled while it awaits its verdict does not run again, also if the next worker gives the verdict', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
   const [a, b] = ((await p.exchange()).notices?.needVerdict ?? []) as unknown as [Ending, Ending]
@@ -176,7 +176,7 @@ test('ask: a job that is cancelled while it awaits its verdict does not run agai
   t.deepEqual(counts, { ...zero, cancelled: 2 })
 })
 
-test('ask: jobs wait for a queue that can give a verdict', async (t, subject) => {
+test('afterCrash ask: jobs wait for a queue that can give a verdict', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' }, { works: false, afterCrash: 'ask' })
 
   await p.recover(dead)
@@ -188,7 +188,7 @@ test('ask: jobs wait for a queue that can give a verdict', async (t, subject) =>
   t.like((await worker.exchange()).notices, { needVerdict: [{ fence: 2, crashes: 1 }] })
 })
 
-test('ask: a queue with afterCrash again takes over the jobs that waited for a verdict', async (t, subject) => {
+test('afterCrash ask: a queue with afterCrash again takes over the jobs that waited for a verdict', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1, { afterCrash: 'ask' }, { works: false, afterCrash: 'ask' })
   await p.recover(dead)
 
@@ -197,7 +197,7 @@ test('ask: a queue with afterCrash again takes over the jobs that waited for a v
   t.deepEqual(await p.claimed(), ['0'])
 })
 
-test('ask: a worker that dies before it has requested the verdict adds no crash', async (t, subject) => {
+test('afterCrash ask: a worker that dies before it has requested the verdict adds no crash', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' })
   const second = await db.open()
   await second.attach({ afterCrash: 'ask' })
@@ -210,7 +210,7 @@ test('ask: a worker that dies before it has requested the verdict adds no crash'
   t.like((await p.exchange()).notices, { needVerdict: [{ crashes: 1, fence: 3 }] })
 })
 
-test('ask: a restarted worker finds the jobs for which it was about to request a verdict', async (t, subject) => {
+test('afterCrash ask: a restarted worker finds the jobs for which it was about to request a verdict', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' })
   await p.recover(dead)
   await p.die()

@@ -146,7 +146,7 @@ test('claim: texts come back as they were put, whatever they contain', async (t,
   }
 })
 
-test('settle: finished jobs that are not kept leave nothing behind, alone or in a row', async (t, subject) => {
+test('settle: finished jobs that are not kept leave no row, settled singly or in succession', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['1', '2', '3', '4', '5', '6', '7'])
   const claimed = await p.claim()

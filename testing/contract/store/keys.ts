@@ -36,7 +36,7 @@ const launched = async (process: StoreClient, room: number): Promise<unknown[]> 
   return payloadsOf(reply)
 }
 
-test('keys: their width holds over all processes, and the end of a job in one is room in the other', async (t, subject) => {
+test('keys: the width of a key holds over all processes, and the end of a job in one frees its slot for the other', async (t, subject) => {
   const [a, b] = await two(subject, { width: 2 })
   await a.put(keyed('a1', 'a2', 'a3', 'a4', 'b1'))
   const first = await a.exchange({ room: 1 })
@@ -50,7 +50,7 @@ test('keys: their width holds over all processes, and the end of a job in one is
   t.deepEqual(await a.claimed(), [])
 })
 
-test('keys: a job that goes back, is retried later or is handed over frees its place, in whatever way it leaves', async (t, subject) => {
+test('keys: a job that goes back, is retried later or is returned frees the slot of its key', async (t, subject) => {
   const [a, b] = await two(subject, { width: 1 })
   await a.put(keyed('a1', 'a2'))
   const end = async (kind: NonNullable<Ending['kind']>, waitMs = 0): Promise<unknown[]> => {
@@ -67,7 +67,7 @@ test('keys: a job that goes back, is retried later or is handed over frees its p
   t.deepEqual(await end('retry', 60_000), ['a2'])
 })
 
-test('keys: a body that goes on keeps the place of its key, until it ends or its process dies', async (t, subject) => {
+test('keys: a body that goes on keeps the slot of its key until it ends or its process dies', async (t, subject) => {
   const [a, b, db] = await two(subject, { width: 1 })
   await a.put(keyed('a1', 'a2', 'a3'))
   const [first] = (await a.claim(1)) as [Ending]
@@ -86,7 +86,7 @@ test('keys: a body that goes on keeps the place of its key, until it ends or its
   t.is((await db.attach()).now, 0)
 })
 
-test('keys: a process that dies with jobs of a key gives back their places', async (t, subject) => {
+test("keys: the death of a process frees the slots of its jobs' keys", async (t, subject) => {
   const [a, b] = await two(subject, { width: 1, rate: [rule(9)] })
   await a.put(keyed('a1', 'a2', 'b1'))
   t.is((await b.claim()).length, 2)
@@ -171,7 +171,7 @@ test('keys: a repeated exchange brings the same jobs with the same starts', asyn
   t.is(repeated.graceUntil, first.graceUntil)
 })
 
-test('keys: they take turns by weight, in all processes together', async (t, subject) => {
+test('keys: keys take turns by weight, in all processes together', async (t, subject) => {
   const [a, b] = await two(subject, {})
   await a.command({ kind: 'key', key: 'a', change: { weight: 2 } })
   const many = (key: string): string[] => Array.from({ length: 30 }, (_, i) => `${key}${i}`)
@@ -290,7 +290,7 @@ test('keys: explain names the key, the place of the job within it, and when it m
   t.true((last?.notBefore ?? 0) >= 1_000)
 })
 
-test('keys: a suspect does not start beside a job that took the last place of its key in the same claim', async (t, subject) => {
+test('keys: a suspect does not start beside a job that took the last slot of its key in the same claim', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await db.attach({ keys: policy({ width: 1 }) })
   await p.put(keyed('a1'))

@@ -160,7 +160,7 @@ test('named rules: queues that wait take turns, one start after the other, in an
   t.is(new Set(order.slice(1, 4)).size, 3)
 })
 
-test('named rules: room for many starts is shared by those that wait, and nobody waits for a queue that is late', async (t, subject) => {
+test('named rules: waiting queues share the capacity for many starts, and do not wait for a queue that is late', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await opened(db, 'a', [rule(10)]), await opened(db, 'b', [rule(10)])]
   await a.put(jobs(50))

@@ -41,7 +41,7 @@ test('a list continues behind a position, and says where the next step begins', 
   t.is(rest.next, undefined)
 })
 
-test('forgotten jobs count with those that are there', t => {
+test('counts include forgotten jobs', t => {
   t.deepEqual(countsOf([job(1), job(2, { state: 'failed' })], { ...noCounts, failed: 3 }), {
     ...noCounts,
     pending: 1,
@@ -49,7 +49,7 @@ test('forgotten jobs count with those that are there', t => {
   })
 })
 
-test('a position is that among jobs of the key where keys take turns, and that among suspects for a suspect', t => {
+test('the position of a job is counted within its key where keys take turns, and among suspects for a suspect', t => {
   const jobs = [job(1, { key: 'a' }), job(2, { key: 'b' }), job(3, { key: 'b' }), job(4, { crashes: 1 })]
   const [, , third, suspect] = jobs as [StoredJob, StoredJob, StoredJob, StoredJob]
 
@@ -75,7 +75,7 @@ test('a job comes due by its clock, and a job of a held key once the hold is ove
   t.is(nextLook(jobs, holds, 50, 1_040), 50 + 960)
 })
 
-test('jobs that waited too long are forgotten, and the oldest of too many, a bounded number at a time', t => {
+test('ended jobs past their time, and the oldest beyond `most`, are forgotten in bounded steps', t => {
   const ended = (seq: number, forgetAt: number): StoredJob => job(seq, { state: 'finished', forgetAt })
   const jobs = [ended(1, 30), ended(2, 10), ended(3, 20), job(4)]
   const keep = { finishedMs: 1, failedMs: 1, cancelledMs: 1, idsMs: 0, results: false, most: 9 }
@@ -86,7 +86,7 @@ test('jobs that waited too long are forgotten, and the oldest of too many, a bou
   t.is(jobsToForget(many, keep, 5, 1_000).length, 105)
 })
 
-test('keys are named in their order, those with work and those that are named besides', t => {
+test('keys are listed in their order, both those with jobs and those with settings', t => {
   const jobs = [job(1, { key: 'b' }), job(2, { key: 'z', state: 'failed' }), job(3)]
 
   t.is(nextKey(jobs, ['c'], ''), 'b')

@@ -58,7 +58,7 @@ function claim(
   return { started: started.join(''), passed, heldUp }
 }
 
-test('keys of one weight give a job each, and one of twice the weight gives two', t => {
+test('keys of one weight start a job each, and a key of twice the weight starts two', t => {
   t.is(claim({ a: [0, 0, 0], b: [0, 0, 0] }, {}).started, 'ababab')
   t.is(claim({ a: [0, 0, 0, 0], b: [0, 0] }, { weights: { a: 2 } }).started.replaceAll(/b/g, ''), 'aaaa')
   t.is(claim({ a: [0, 0, 0, 0], b: [0, 0] }, { weights: { a: 2 }, most: 3 }).started.match(/b/g)?.length, 1)
@@ -68,7 +68,7 @@ test('where priority comes first, the key of the most important job is next', t 
   t.is(claim({ a: [1, 1], b: [0, 2], c: [1] }, { isFair: false }).started, 'baacb')
 })
 
-test('a key that is held up gives nothing more, and the others go on', t => {
+test('a key that a limit holds up is left out, and the others go on', t => {
   const heldUp = claim(
     { a: [0, 0], b: [0, 0] },
     { obstacleOf: key => (key === 'a' ? { kind: 'keyWaits', refusal } : undefined) },
@@ -77,7 +77,7 @@ test('a key that is held up gives nothing more, and the others go on', t => {
   t.deepEqual(heldUp, { started: 'bb', passed: 1, heldUp: ['a'] })
 })
 
-test('a job that can never start leaves, and its key keeps its turn', t => {
+test('a job that can never start is passed over, and its key keeps its turn', t => {
   let fails = true
   const obstacleOf = (): Obstacle | undefined => {
     const first = fails
@@ -88,7 +88,7 @@ test('a job that can never start leaves, and its key keeps its turn', t => {
   t.deepEqual(claim({ a: [0, 0], b: [0] }, { obstacleOf }), { started: 'ab', passed: 1, heldUp: [] })
 })
 
-test('a limit of the queue ends the claim, whoever is next', t => {
+test('a limit of the queue ends the claim, whichever key is next', t => {
   const obstacleOf = (): Obstacle => ({ kind: 'queueWaits', refusal, cost: undefined })
 
   t.deepEqual(claim({ a: [0], b: [0] }, { obstacleOf }), { started: '', passed: 1, heldUp: [] })

@@ -21,7 +21,7 @@ const put = { ids: ['a', 'b'], payloads: ['1', '2'], queuedAt: [5, 6], prioritie
 const job = (facts: Partial<StoredJob> = {}): StoredJob => ({ ...newJob(7, put, 1, { key: 'k' }), ...facts })
 const claim = { worker: 'w', exchange: 3, grant: 0, alone: false }
 
-test('a job of a put has the columns of its index, and shows only what it has', t => {
+test('stored job: a new job has the columns of its index, and its row only the extras that it has', t => {
   const { attempt, fence, extras, ...row } = rowOfJob(job())
 
   t.like(row, { seq: 7, id: 'b', payload: '2', queuedAt: 6, priority: 0, state: 'pending' })
@@ -30,7 +30,7 @@ test('a job of a put has the columns of its index, and shows only what it has', 
   t.is(rowOfJob(newJob(1, put, 0, undefined)).extras, undefined)
 })
 
-test('a job waits for an instant of one clock, and no longer for one of the other', t => {
+test('stored job: a new due time by one clock replaces that by the other', t => {
   const waiting = waits(job({ runAt: 99 }), 10, { clock: 'steady', at: 20 })
 
   t.like(waiting, { state: 'delayed', since: 10, dueAt: 20, runAt: undefined })
@@ -39,7 +39,7 @@ test('a job waits for an instant of one clock, and no longer for one of the othe
   t.is(dueOfJob(waiting), undefined)
 })
 
-test('a start counts an attempt, raises the fence, and forgets what belonged to the run before', t => {
+test('stored job: a claim counts an attempt, raises the fence, and clears the facts of the run before', t => {
   const started = job({ abandoned: true, launched: true, cancel: { reason: null, notified: true } })
 
   becomesUnderway(started, claim)
@@ -48,13 +48,13 @@ test('a start counts an attempt, raises the fence, and forgets what belonged to 
   t.like(started, { abandoned: false, launched: false, cancel: undefined, awaitingVerdict: false })
 })
 
-test('a claimed suspect carries its crashes and its caution, and another job neither', t => {
+test('stored job: a claimed suspect carries its crashes and its caution, and another job neither', t => {
   t.deepEqual(claimedExtras(job()), { key: 'k' })
   t.deepEqual(claimedExtras(job({ crashes: 2 })), { key: 'k', crashes: 2, caution: reportedFirst })
   t.is(claimedExtras(job({ crashes: 2, alone: true }))?.caution, launchAlone)
 })
 
-test('an ending is kept for as long as its state says, and is forgotten at once if that is no time', t => {
+test('stored job: an ending is kept for the time of its state, or forgotten at once if that is 0', t => {
   const finished = job({ error: 'earlier' })
 
   t.false(ends(finished, { ...unrun('finished', null, 30), value: '1' }, keep, 100))
@@ -62,7 +62,7 @@ test('an ending is kept for as long as its state says, and is forgotten at once 
   t.true(ends(job(), unrun('failed', 'e'), keep, 100))
 })
 
-test('a result is dropped where results are not kept', t => {
+test('stored job: a result is dropped if results are not kept', t => {
   const finished = job()
 
   ends(finished, { ...unrun('finished', null), value: '1' }, { ...keep, results: false }, 0)
@@ -70,7 +70,7 @@ test('a result is dropped where results are not kept', t => {
   t.is(finished.value, undefined)
 })
 
-test('a verdict that can be requested raises the fence, and one that nobody can give does not', t => {
+test('stored job: a requested verdict raises the fence, and one that no queue can give does not', t => {
   const owned = job({ fence: 4 })
   awaitsVerdict(owned, 'w')
   const unowned = job({ fence: 4 })
@@ -80,7 +80,7 @@ test('a verdict that can be requested raises the fence, and one that nobody can 
   t.like(unowned, { fence: 4, worker: undefined, awaitingVerdict: true })
 })
 
-test('a job that is put anew keeps its priority, fence and checkpoint, and counts from the beginning', t => {
+test('stored job: a retried job keeps its priority, fence and checkpoint, and counts attempts from the beginning', t => {
   const failed = job({ priority: 2, fence: 3, checkpoint: '9', attempt: 5, crashes: 2, error: 'e', startedAt: 1 })
 
   waitsAnew(failed, 50)
@@ -89,7 +89,7 @@ test('a job that is put anew keeps its priority, fence and checkpoint, and count
   t.like(failed, { attempt: 0, crashes: 0, error: undefined, startedAt: null, launchUnreported: false })
 })
 
-test('a request to cancel is taken once', t => {
+test('stored job: a cancel request is taken once', t => {
   const cancelled = job({ cancel: { reason: 'why', notified: false } })
 
   t.is(takeCancel(cancelled)?.reason, 'why')

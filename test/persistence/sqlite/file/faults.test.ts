@@ -41,7 +41,7 @@ if (process.getuid?.() !== 0) {
     t.like(await t.throwsAsync(open(at('read.db'))), { code: 'BACKLOG_FILE', problem: 'not writable' })
   })
 }
-test('F21: a file that another one holds exclusively is waited for', async t => {
+test('F21: an open waits for a file that another process has locked exclusively', async t => {
   const path = at('held.db')
   const holder = new (loadSqlite())(path)
   holder.exec('pragma locking_mode = exclusive; create table x (y); begin exclusive')
@@ -49,7 +49,7 @@ test('F21: a file that another one holds exclusively is waited for', async t => 
   systemClock.at(systemClock.now() + 100, () => holder.close())
   await t.notThrowsAsync(opening)
 })
-test('F21: a file that another process does not let go is named, by ready, by a put and as an error, and can be opened later', async t => {
+test('F21: a file that stays locked is named by ready, by a put and by error, and can be opened later', async t => {
   const path = at('kept.db')
   const holder = await exclusiveHolder(path)
   t.teardown(() => holder.kill('SIGKILL'))
@@ -85,7 +85,7 @@ test('F21: a file that another process does not let go is named, by ready, by a 
   await once(holder, 'exit')
   await t.notThrowsAsync(open(path))
 })
-test('F16: a lock that another one holds meanwhile delays, and nothing else', async t => {
+test('F16: a lock that another process holds for a while only delays requests', async t => {
   const path = at('busy.db')
   const shelf = await open(path)
   const other = new (loadSqlite())(path)

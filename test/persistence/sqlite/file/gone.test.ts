@@ -95,7 +95,7 @@ for (const [what, found, lose] of [
   })
 }
 
-test('gone: a new queue of the process opens the file that is at the path then, before and after the old one knows', async t => {
+test('gone: a new queue of the process opens the file that is at the path by then, before and after the old queue has noticed', async t => {
   const { path, queue, handler, reported } = await working(t)
   unlinkSync(path)
   const beside = new DispatchQueue<string>(null, { name: 'q', backlog: new SqliteBacklog(path) })
@@ -112,7 +112,7 @@ test('gone: a new queue of the process opens the file that is at the path then, 
   await queue.stop()
   t.deepEqual(await next(path), ['new', 'newer'])
 })
-test('gone: a result that was waited for rejects at the latest with the stop, and a put that is on its way is answered', async t => {
+test('gone: an awaited result rejects with the stop at the latest, and a put in flight is answered', async t => {
   const { path, queue } = await working(t)
   const result = queue.run('its result')
   await once(queue as never, 'pending')
@@ -126,7 +126,7 @@ test('gone: a result that was waited for rejects at the latest with the stop, an
   await t.throwsAsync(result)
   await stopped
 })
-test('gone: moved away and back before anybody looked, it is the same file; after that a new queue goes on with all of it', async t => {
+test('gone: a file that is moved away and back before a check goes on as the same file', async t => {
   const { path, queue, handler, reported } = await working(t)
   renameSync(path, `${path}.away`)
   renameSync(`${path}.away`, path)
@@ -174,7 +174,7 @@ test('gone: a sleeping queue without a handler is notified too', async t => {
   t.like((await error)[0], { code: 'BACKLOG_GONE' })
   await queue.stop()
 })
-test('gone: files that come and go beside it mean nothing', async t => {
+test('gone: files that are created and removed beside it have no effect', async t => {
   const path = at('looked.db')
   const queue = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(path) })
   await queue.put(1)

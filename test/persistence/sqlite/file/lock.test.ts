@@ -66,7 +66,7 @@ test('lock: a worker whose process is stopped, or whose loop is blocked, is neve
   t.deepEqual(watch.dead(['w1', 'w2'], 0), ['w1', 'w2'])
   watch.close()
 })
-test('lock: a worker that began anew after it was taken for dead lives, also for who has its old file open', async t => {
+test('lock: a worker that registered again after it was taken for dead is alive, also for watchers with its old file open', async t => {
   const database = join(folder, 'anew.db')
   const child = await holder(database, 'w1')
   const [first, second] = [new Watch(loadSqlite(), database), new Watch(loadSqlite(), database)]
@@ -85,7 +85,7 @@ test('lock: a worker that began anew after it was taken for dead lives, also for
   t.deepEqual(second.dead(['w1'], 0), ['w1'])
   for (const watch of [first, second]) watch.close()
 })
-test('lock: only one of those who look takes over', async t => {
+test('lock: only one of several watchers takes over a dead worker', async t => {
   const database = join(folder, 'two.db')
   const child = await holder(database, 'w1')
   child.kill('SIGKILL')
@@ -96,7 +96,7 @@ test('lock: only one of those who look takes over', async t => {
   t.deepEqual(other.dead(['w1'], 0), ['w1'])
   other.close()
 })
-test('lock: a worker of this process lives until it lets go, and leaves no file', t => {
+test('lock: a worker of this process is alive until it releases its lock, and leaves no file', t => {
   const database = join(folder, 'own.db')
   const own = new LifeLock(loadSqlite(), database, 'w1')
   const watch = new Watch(loadSqlite(), database)
@@ -106,7 +106,7 @@ test('lock: a worker of this process lives until it lets go, and leaves no file'
   t.deepEqual(watch.dead(['w1'], 0), ['w1'])
   watch.close()
 })
-test('lock: a worker without a file is dead after 10 s in which the looker was awake, and a name that is no token names no file', t => {
+test('lock: a worker without a file is dead after 10 s in which the watcher was awake, and only a token names a file', t => {
   const watch = new Watch(loadSqlite(), join(folder, 'none.db'))
   const dead = (now: number): string[] => watch.dead(['w9', '../../etc/passwd'], now)
   t.deepEqual(dead(50_000), ['../../etc/passwd'])
@@ -114,11 +114,11 @@ test('lock: a worker without a file is dead after 10 s in which the looker was a
   t.deepEqual(dead(60_000), ['w9', '../../etc/passwd'])
   t.notThrows(() => watch.forget('../../etc/passwd'))
 })
-test('lock: time in which the looker itself stood still makes nobody dead', t => {
+test('lock: time in which the watcher itself was suspended does not count', t => {
   const watch = new Watch(loadSqlite(), join(folder, 'slept.db'))
   for (const now of [0, 500, 3_600_000, 7_200_000]) t.deepEqual(watch.dead(['w1'], now), [])
 })
-test('lock: in a copy of the file the workers of the original are dead at once, but for those with a lock file beside it', async t => {
+test('lock: in a copy of the file the workers of the original are dead at once, unless their lock files were copied too', async t => {
   const database = join(folder, 'copy.db')
   const child = await holder(database, 'w1')
   const watch = new Watch(loadSqlite(), database)
@@ -128,7 +128,7 @@ test('lock: in a copy of the file the workers of the original are dead at once, 
   await ended(child)
   watch.close()
 })
-test('lock: a living worker whose file was removed makes it anew, and lives for all who look before, meanwhile and after', t => {
+test('lock: a living worker whose file was removed creates it again, and stays alive for all watchers', t => {
   const database = join(folder, 'removed.db')
   const own = new LifeLock(loadSqlite(), database, 'w1')
   const [before, after] = [new Watch(loadSqlite(), database), new Watch(loadSqlite(), database)]
@@ -165,7 +165,7 @@ test('lock: a suspended process whose file was removed is alive for all that had
   watch.close()
 })
 for (const umask of ['000', '022', '777']) {
-  test(`lock: under the umask ${umask} its file is for its owner only, made anew too`, async t => {
+  test(`lock: under the umask ${umask} only the owner can read the lock file, also when it is created again`, async t => {
     const database = join(folder, `umask-${umask}.db`)
     const modeOf = (): number => statSync(lockPath(database, 'w1')).mode & 0o777
     const anew = `
@@ -183,7 +183,7 @@ for (const umask of ['000', '022', '777']) {
     await ended(child)
   })
 }
-test('lock: a file that everybody may read, of an earlier version, is made its owner only', t => {
+test('lock: a world-readable lock file of an earlier version becomes readable by its owner only', t => {
   const database = join(folder, 'older.db')
   writeFileSync(lockPath(database, 'w1'), '')
   chmodSync(lockPath(database, 'w1'), 0o644)
@@ -192,7 +192,7 @@ test('lock: a file that everybody may read, of an earlier version, is made its o
   if (process.platform !== 'win32') t.is(statSync(lockPath(database, 'w1')).mode & 0o777, 0o600)
   watch.close()
 })
-test('lock: its file never becomes old enough for those who clean up', t => {
+test('lock: the lock file is touched often enough to survive cleaners of old files', t => {
   const database = join(folder, 'touched.db')
   const own = new LifeLock(loadSqlite(), database, 'w3')
   own.renew(86_400_000)
@@ -203,6 +203,6 @@ test('lock: its file never becomes old enough for those who clean up', t => {
   t.is(statSync(lockPath(database, 'w3')).mtimeMs, 86_400_000 + 600_000)
   own.release()
 })
-test('lock: where no file can be made it says so', t => {
+test('lock: the error says so if no lock file can be created', t => {
   t.throws(() => new LifeLock(loadSqlite(), join(folder, 'missing', 'x.db'), 'w1'), { message: /missing/ })
 })

@@ -53,7 +53,7 @@ test('file: a hard link is refused under either name, with the reason, and nothi
   unlinkSync(at('hard-too.db'))
   t.deepEqual(await payloadsIn(path), [1])
 })
-test('file: a hard link made while the file is open is refused to whoever comes by it', async t => {
+test('file: a hard link made while the file is open is refused when it is opened', async t => {
   const path = at('hard-open.db')
   const queue = queueOn(path)
   await queue.put(1)
@@ -82,7 +82,7 @@ test('file: a linked directory leads to the same file', async t => {
   await putIn(at('live/jobs.db'), 1)
   t.deepEqual(await payloadsIn(at('release/jobs.db')), [1])
 })
-test('file: a directory that does not exist is named only where it does not exist; a loop of links says so', async t => {
+test('file: a missing directory is reported as missing, and a loop of links as a loop', async t => {
   symlinkSync('missing/jobs.db', at('dangling.db'))
   symlinkSync('round-b.db', at('round-a.db'))
   symlinkSync('round-a.db', at('round-b.db'))
@@ -98,7 +98,7 @@ test('file: a directory that does not exist is named only where it does not exis
   t.regex((await refusal(at('plain/jobs.db')))?.message ?? '', /a file where a directory is needed/)
 })
 if (process.platform === 'linux') {
-  test('file: where its directory exists but takes no files, the error says so', async t => {
+  test('file: the error says so if the directory exists but no file can be created in it', async t => {
     const error = await refusal('/proc/rdq.db')
     t.like(error, { code: 'BACKLOG_FILE', problem: 'not writable' })
     t.regex(error?.message ?? '', /the directory '\/proc' exists, but no file can be made in it \(ENOENT/)
@@ -129,7 +129,7 @@ for (const name of [
   'file:x.db',
   ':memory:.db',
 ]) {
-  test(`file: the name '${name}' is that of a file like any other, with all that stands beside it`, async t => {
+  test(`file: the name '${name}' is an ordinary file name, also for the files beside it`, async t => {
     const folder = at(`odd-${Buffer.from(name).toString('hex')}`)
     mkdirSync(folder)
     const path = `${folder}/${name}`
@@ -149,7 +149,7 @@ test('file: a path that ends with a space is refused, because another file would
   t.regex(error?.message ?? '', /space/)
   t.is(statSync(at('trimmed.db')).size, 0)
 })
-test('file: a name that is too long is refused as that', async t => {
+test('file: a name that is too long is refused with that reason', async t => {
   const error = await refusal(at('x'.repeat(300)))
   t.like(error, { code: 'BACKLOG_FILE', problem: 'unusable' })
   t.regex(error?.message ?? '', /too long for the file system; shorten it$/)
@@ -174,7 +174,7 @@ test('file: a relative path is that of the directory in which the backlog was ma
   t.deepEqual(readdirSync(at('elsewhere')), [])
 })
 for (const umask of ['000', '022', '277', '777']) {
-  test(`file: under the umask ${umask} the file and all beside it are for its owner only`, t => {
+  test(`file: under the umask ${umask} only the owner can read the file and those beside it`, t => {
     if (process.platform === 'win32') return void t.pass()
     const path = at(`umask-${umask}.db`)
     const program = `
@@ -193,7 +193,7 @@ for (const umask of ['000', '022', '277', '777']) {
     t.is(said.toString(), '600\n'.repeat(4))
   })
 }
-test('file: a URL is refused with what makes a path of it', t => {
+test('file: a URL is refused, and the error names fileURLToPath', t => {
   const url = pathToFileURL(at('url.db'))
   t.throws(() => new SqliteBacklog(url as never), { code: 'OPTION', message: /fileURLToPath/ })
   t.throws(() => new SqliteBacklog(url.href), { code: 'OPTION', message: /fileURLToPath/ })

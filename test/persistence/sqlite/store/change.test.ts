@@ -12,7 +12,7 @@ const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
   return process
 }
 
-test('delay: the wall is looked at once a minute, however far off the instant is', t => {
+test('delay: the wall clock is read once a minute, however far off the instant is', t => {
   const p = opened()
   p.put([{ payload: 'a', extras: { runAt: wall + 10_000_000 } }])
 
@@ -30,7 +30,7 @@ test('delay: more jobs than may come due in one exchange come due in the next, w
   t.deepEqual([second.nextLookAt, second.counts.pending], [Infinity, 1_001])
 })
 
-test('delay: over a reboot it goes on by what the wall clock says has passed, and never back', t => {
+test('delay: after a reboot a delay continues by the time that passed on the wall clock, and never back', t => {
   for (const [wallMs, leftMs] of [
     [400, 600],
     [-5_000, 1_000],
@@ -87,7 +87,7 @@ test('cancel: a job that goes back before its process got the request is cancell
   t.is(p.rows('rdq_cancel_request'), 0)
 })
 
-test('clear: very many are cancelled at once and swept out little by little', t => {
+test('clear: very many jobs are cancelled at once, and deleted in bounded steps', t => {
   const p = opened()
   const { first } = p.put(Array.from({ length: 1_200 }, (_, i) => String(i)))
   p.put(Array.from({ length: 10 }, () => ({ payload: 'late', extras: { dueAt: 5 } })))
@@ -149,7 +149,7 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
   t.is(p.rows('rdq_key_hold'), 0)
 })
 
-test('throttled: thousands of jobs of a held key are let go a bounded number at a time', t => {
+test('throttled: thousands of jobs of a held key become ready in bounded steps', t => {
   const p = opened()
   p.put(Array.from({ length: 2_500 }, (_, i) => ({ payload: String(i), extras: { key: 'k' } })))
   p.put(['free'])

@@ -11,7 +11,7 @@ const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
 }
 const names = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => `job ${from + i}`)
 
-test('claim: many jobs that have nothing but a payload come in order, each as it was put', t => {
+test('claim: many jobs with only a payload are claimed in order, each as it was put', t => {
   const p = opened()
   const hostile = ['a b', 'line\nbreak', '\u001e', '"', 'é\u{1f600}', '', ' '.repeat(1_000)]
   const { first } = p.put([...names(20), ...hostile])
@@ -35,7 +35,7 @@ test('claim: many jobs that have nothing but a payload come in order, each as it
   t.like(counts, { pending: 0, underway: 37 })
 })
 
-test('claim: no more jobs are claimed than there is room, in their order, and the rest waits', t => {
+test('claim: at most `room` jobs are claimed, in their order, and the rest waits', t => {
   const p = opened()
   p.put(names(50))
 
@@ -52,7 +52,7 @@ for (const [what, odd] of [
   ['a cost', { extras: { cost: { tokens: 1 } } }],
   ['a long payload', { payload: 'x'.repeat(5_000) }],
 ] as [string, Put][]) {
-  test(`claim: if one of many jobs has ${what}, all come in order, and nothing of it is lost`, t => {
+  test(`claim: if one of many jobs has ${what}, all are claimed in order, and nothing of it is lost`, t => {
     const p = opened()
     p.put([...names(20), { payload: 'odd', ...odd }, ...names(20, 20)])
 
@@ -167,7 +167,7 @@ test('claim: 64 keys take little more statements than one, and a key without fur
   t.true(ofMany < claimOf(1) + 16, `${ofMany} statements`)
 })
 
-test('claim: a key whose body has ended is looked at, however many others without jobs come before it', t => {
+test('claim: a key whose body has ended is checked, however many keys without jobs come before it', t => {
   const p = opened({ keys: { ...noKeys, width: 1 } })
   p.put(jobsOfKeys(2))
   const running = claimAll(p)
@@ -176,7 +176,7 @@ test('claim: a key whose body has ended is looked at, however many others withou
   t.is(claimAll(p, running).length, 10)
 })
 
-test('claim: a key whose instant has come is looked at, however many others without jobs come before it', t => {
+test('claim: a key whose instant has come is checked, however many keys without jobs come before it', t => {
   const p = opened({ keys: { ...noKeys, rate: [keyRule] } })
   p.put(jobsOfKeys(2))
   const { first } = p.put(jobsOfKeys(0))
@@ -189,7 +189,7 @@ test('claim: a key whose instant has come is looked at, however many others with
   t.is(claimAll(p).length, 10)
 })
 
-test('claim: a key is looked at at its instant, also if what held it up has gone before', t => {
+test('claim: a key is checked at its instant, also if its limit was removed before', t => {
   const p = opened({ keys: { ...noKeys, rate: [keyRule] } })
   p.put(jobsOfKeys(2))
   claimAll(p)

@@ -63,7 +63,7 @@ const plansOf = (db: SqliteDatabase): Map<string, string[]> => {
   return plans
 }
 
-test('no statement scans a table that grows, and few sort what they walk', t => {
+test('no statement scans a growing table, and few statements sort', t => {
   const db = new Database(':memory:')
   Store.open(db, { worker: 'v', boot: 'b' })
 
@@ -88,7 +88,7 @@ test('no statement scans a table that grows, and few sort what they walk', t => 
   t.deepEqual(unexpected, [])
 })
 
-test('no statement is planned anew with each call, as SQLite does with one whose limit is a parameter', t => {
+test('no statement is planned anew with each call, as SQLite would do for a parameter as limit', t => {
   const statements = [...plansOf(new Database(':memory:')).keys()]
 
   t.deepEqual(

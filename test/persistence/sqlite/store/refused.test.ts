@@ -24,7 +24,7 @@ async function open(t: ExecutionContext, handler: Handler, table: string, when: 
   return { queue, errors, ended }
 }
 
-test('refused: a put that the file refuses is refused alone, of those that go together', async t => {
+test('refused: of puts sent together, only the one that the file refuses rejects', async t => {
   const { queue, errors, ended } = await open(t, n => n, 'rdq_job', `new.payload like '%poison%'`)
 
   const runs = [queue.run('a'), queue.run('poison'), queue.run('b'), queue.run('c', { key: 'k' })]
@@ -39,7 +39,7 @@ test('refused: a put that the file refuses is refused alone, of those that go to
   t.like(queue.counts, { pending: 0, underway: 0, finished: 4 })
 })
 
-test('refused: the error of one job is refused, and it fails with that', async t => {
+test('refused: a job whose error the file refuses fails with that refusal', async t => {
   const handler = (payload: string): string => {
     if (payload === 'bad') throw new Error('poison')
     return payload
@@ -91,7 +91,7 @@ test('refused: a hold that the file refuses fails its job alone', async t => {
   t.is(await queue.run('after'), 'after')
 })
 
-test('refused: an ending that can be stored in no way leaves its job to a later worker, and the queue goes on', async t => {
+test('refused: an ending that cannot be stored in any form leaves its job to a later worker, and the queue goes on', async t => {
   const handler = (payload: string): string => {
     if (payload === 'bad') throw new Error('no')
     return payload
@@ -105,7 +105,7 @@ test('refused: an ending that can be stored in no way leaves its job to a later 
   t.is(await queue.run('after'), 'after')
 })
 
-test('refused: a change that the file refuses is refused to its caller alone', async t => {
+test('refused: a command that the file refuses rejects for its caller alone', async t => {
   const { queue, errors } = await open(t, n => n, 'rdq_ended', `new.error like '%poison%'`, { paused: true })
   const [a, b] = await queue.putMany(['a', 'b'])
 

@@ -25,7 +25,7 @@ const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
   return process
 }
 
-test('put: a repeated put with generated and given ids notes where the generated ones are, and nothing of the others', t => {
+test('put: a repeated put with generated and given ids records only where the generated ones are', t => {
   const p = opened()
   const given = (id: string) => ({ id, payload: 'b', extras: { fingerprint: 'f' } })
   const put = () => p.put([{ id: 'made-1', payload: 'a' }, given('g-7'), { id: 'made-2', payload: 'c' }, given('g-9')])
@@ -37,7 +37,7 @@ test('put: a repeated put with generated and given ids notes where the generated
   t.is(p.rows('rdq_generated_ids'), rows)
 })
 
-test('claim: an exchange hands out a thousand jobs, and says when more can be claimed at once', t => {
+test('claim: an exchange hands out a thousand jobs, and requests another look at once if more can be claimed at once', t => {
   const p = opened()
   p.put(Array.from({ length: 1_500 }, (_, i) => String(i)))
 
@@ -48,7 +48,7 @@ test('claim: an exchange hands out a thousand jobs, and says when more can be cl
   t.deepEqual([first.nextLookAt, second.nextLookAt], [0, Infinity])
 })
 
-test('claim: a payload that is no JSON fails its own job, and the rest goes on', t => {
+test('claim: a payload that is not JSON fails its own job, and the others run', t => {
   const p = opened()
   const { first } = p.put(['a', { payload: 'b', extras: { key: 'k' } }, 'c'])
   p.db.prepare('update rdq_job set payload = ? where seq = ?').run('{oops', first + 1)
@@ -63,7 +63,7 @@ test('claim: a payload that is no JSON fails its own job, and the rest goes on',
   t.deepEqual(counts, { ...zero, underway: 2, failed: 1 })
 })
 
-test('claim: a ready row whose body a stranger has deleted is passed over', t => {
+test('claim: a ready row whose job row a foreign program has deleted is passed over', t => {
   const p = opened()
   const { first } = p.put(['a', 'b'])
   p.db.prepare('delete from rdq_job where seq = ?').run(first)
@@ -74,7 +74,7 @@ test('claim: a ready row whose body a stranger has deleted is passed over', t =>
   t.deepEqual(counts, { ...zero, underway: 1 })
 })
 
-test('settle: finished jobs that are not kept leave nothing behind, alone or in a row', t => {
+test('settle: finished jobs that are not kept leave no row, settled singly or in succession', t => {
   const p = opened()
   p.put(['1', '2', '3', '4', '5', '6', '7'])
   const claimed = p.claim()
@@ -102,7 +102,7 @@ test('exchange: an exchange that changes nothing writes nothing', t => {
   t.is(b.db.pragma('data_version', { simple: true }), version)
 })
 
-test('exchange: an error of SQLite undoes all of it, in the file and in what the store holds', t => {
+test('exchange: an error of SQLite undoes the whole exchange, in the file and in the caches of the store', t => {
   const p = opened({ rate: [{ limit: 3, perMs: 1_000, unit: undefined, burst: undefined }] })
   p.put(['a', 'b'])
   const before = p.db.prepare('select * from rdq_queue').get()
@@ -117,7 +117,7 @@ test('exchange: an error of SQLite undoes all of it, in the file and in what the
   t.deepEqual(claimed.payloads, ['"a"', '"b"'])
 })
 
-test('list: a step looks at so many jobs, however few it finds, and the steps together are the list', t => {
+test('list: a step visits a bounded number of jobs, however few match, and all steps together give the list', t => {
   const p = opened()
   const jobs = Array.from({ length: 4_000 }, (_, i): Put => {
     const key = ['rare', 'held', 'many'][i % 1_000 === 0 ? 0 : i % 2 ? 1 : 2] as string
@@ -168,7 +168,7 @@ test('list: a step looks at so many jobs, however few it finds, and the steps to
   )
 })
 
-test('seqs: when a name has used up its range it takes another, and the order goes on', t => {
+test('seqs: a name that has used up its range of seqs takes another, and the order continues', t => {
   const p = opened()
   const { first } = p.put(['1'])
   p.db.prepare('update rdq_queue set next_seq = ?').run(2 ** 32 - 2)
@@ -186,7 +186,7 @@ test('seqs: when a name has used up its range it takes another, and the order go
   t.true(next.first > first)
 })
 
-test('settle: the error and the times of a run go with its job, kept or not', t => {
+test('settle: the error and the times of a run are deleted with its job, kept or not', t => {
   const p = opened({ keep: { ...keep, finishedMs: 500, results: true } })
   p.put(['a', 'b', 'c'])
   const runs = p.claim()

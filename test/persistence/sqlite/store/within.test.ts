@@ -31,7 +31,7 @@ const transaction = (db: SqliteDatabase, run: () => void, end: 'commit' | 'rollb
   }
 }
 
-test('putWithin: the job is there with the commit of the user, or not at all', t => {
+test('putWithin: the job exists with the commit of the user, or not at all', t => {
   const { p, db } = scene()
 
   transaction(db, () => t.is(putWithin(db, 'q', '"a"', options('a')), 'a'))
@@ -42,7 +42,7 @@ test('putWithin: the job is there with the commit of the user, or not at all', t
   t.deepEqual(p.claimed(), ['c', 'a'])
 })
 
-test('putWithin: a name that nobody has worked yet is made', t => {
+test('putWithin: a name without a worker so far is created', t => {
   const { p, db } = scene()
 
   transaction(db, () => putWithin(db, 'new', '"a"', options('a')))
@@ -63,13 +63,13 @@ test('putWithin: the checks are those of put', t => {
   t.throws(() => put('b', { cost: { n: 2 } }), { code: 'COST' })
 })
 
-test('putWithin: outside of a transaction it is refused', t => {
+test('putWithin: a call outside of a transaction is refused', t => {
   const { db } = scene()
 
   t.throws(() => putWithin(db, 'q', '"a"', options('a')), { code: 'NO_TRANSACTION' })
 })
 
-test('finishWithin: the ending and the effects in the file are one, and the settle that follows is no loss', t => {
+test('finishWithin: the ending is stored with the effects of the user, and the settle that follows is not reported as lost', t => {
   const { p, db } = scene({ keep: { ...keep, finishedMs: 100, results: true } })
   p.put(['a'])
   const [job] = p.claim() as [Ending]
@@ -106,7 +106,7 @@ test('finishWithin: the body keeps its slots until it returns, however the job e
   }
 })
 
-test('finishWithin: rolled back with the rest, the settle that follows counts', t => {
+test('finishWithin: after a rollback the settle that follows counts', t => {
   const { p, db } = scene()
   p.put(['a'])
   const [job] = p.claim() as [Ending]
@@ -125,7 +125,7 @@ for (const [crashLimit, state] of [
   [1, 'failed'],
   [3, 'pending'],
 ] as const) {
-  test(`finishWithin: rolled back, and the job ${state} elsewhere meanwhile, the settle that follows is of a lost job`, t => {
+  test(`finishWithin: after a rollback, if the job was ${state} elsewhere meanwhile, the settle that follows is reported as lost`, t => {
     const { p, db } = scene({ crashLimit })
     p.put(['a'])
     const [job] = p.launch() as [Ending]

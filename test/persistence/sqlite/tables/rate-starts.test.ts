@@ -14,7 +14,7 @@ const opened = (path: string, rate: readonly RateRule[] | undefined, boot = 'boo
 }
 const jobs = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i))
 
-test('rate: over a reboot the starts stand where the wall clock says, at most a window ago and never ahead', t => {
+test('rate: after a reboot starts are placed by the wall clock, at most a window ago and never ahead', t => {
   for (const [wallMs, waitMs] of [
     [300, 700],
     [-9_000, 1_000],
@@ -58,7 +58,7 @@ test('rate: each claim has a start of its own, whether jobs are claimed in a row
   t.deepEqual(a.db.prepare('select distinct grant - seq from rdq_underway where exchange = 1').pluck().all().length, 1)
 })
 
-test('rate: starts are written one by one, and forgotten when no rule is over them', t => {
+test('rate: starts are written one by one, and deleted when no rule counts them', t => {
   const path = fileName()
   const a = opened(path, [rule(3)])
   a.put(jobs(9))

@@ -55,7 +55,7 @@ test('ready ranges: jobs cleared but not swept yet read as cancelled, and still 
   t.deepEqual(p.exchange().counts, { ...p.exchange().counts, pending: 0, cancelled: 1_300 })
 })
 
-test('ready ranges: a job whose row somebody else deleted disturbs no other job', t => {
+test('ready ranges: a job whose row a foreign program deleted disturbs no other job', t => {
   for (const clears of [false, true]) {
     const p = opened()
     const { first } = p.put(names(3))
@@ -70,7 +70,7 @@ test('ready ranges: a job whose row somebody else deleted disturbs no other job'
   }
 })
 
-test('ready ranges: jobs behind many rows that somebody else deleted are claimed, counted and swept like others', t => {
+test('ready ranges: jobs behind many rows that a foreign program deleted are claimed, counted and swept like others', t => {
   const harm = (p: Process, from: number, count: number): void => {
     p.db.prepare('delete from rdq_job where seq >= ? and seq < ?').run(from, from + count)
   }

@@ -20,7 +20,7 @@ test('schema: every table and index in the user’s file is named rdq_, and user
   t.is(db.pragma('user_version', { simple: true }), 7)
 })
 
-test('schema: opening again changes nothing, and keeps what was there', t => {
+test('schema: opening again changes nothing, and keeps the jobs', t => {
   const path = fileName()
   const before = new Process(path)
   before.attach()
@@ -78,7 +78,7 @@ test('schema: a step that fails leaves no part of it', t => {
   t.false(db.inTransaction)
 })
 
-test('schema: another that makes the file between the look and the transaction is not undone', t => {
+test('schema: tables that another process creates between the check and the transaction are kept', t => {
   const path = fileName()
   const [slow, quick] = [new Database(path), new Database(path)]
   const late = new Proxy(slow, {
@@ -97,7 +97,7 @@ test('schema: another that makes the file between the look and the transaction i
   t.is(quick.prepare('select count(*) from rdq_worker').pluck().get(), 1)
 })
 
-test('schema: many that open a new file at once all find it made, once', async t => {
+test('schema: processes that open a new file at once create its tables once', async t => {
   const path = fileName()
   new Database(path).pragma('journal_mode = wal')
 
@@ -106,7 +106,7 @@ test('schema: many that open a new file at once all find it made, once', async t
   t.is(new Process(path).store.workers().length, 4)
 })
 
-test('F25: many that open a file of an older format at once all find it brought up to date, once, with its jobs', async t => {
+test('F25: processes that open a file of an older format at once migrate it once, and keep its jobs', async t => {
   const path = fileName()
   const before = new Process(path)
   before.attach()
@@ -120,7 +120,7 @@ test('F25: many that open a file of an older format at once all find it brought 
   t.deepEqual(db.prepare('select colour from rdq_job').pluck().all(), ['red', 'red'])
 })
 
-test('schema: a new file takes all steps in their order, and says who may still write to it', t => {
+test('schema: a new file takes all steps in their order, and records which versions may write to it', t => {
   const db = new Database(':memory:')
 
   migrate(db, newer)
@@ -133,7 +133,7 @@ test('schema: a new file takes all steps in their order, and says who may still 
   t.deepEqual(db.prepare('select colour from rdq_job').all(), [])
 })
 
-test('schema: a step that lets no older version write keeps it out, and one that does lets it in', t => {
+test('schema: a step decides whether older versions may still write', t => {
   const [shut, open] = [new Database(':memory:'), new Database(':memory:')]
 
   migrate(shut, newer)

@@ -17,7 +17,7 @@ const crashed = (count: number, parts: Attach = {}): { p: Process; dead: Process
   return { p, dead }
 }
 
-test('fail: a failed job that is not kept is still reported', t => {
+test("afterCrash 'fail': a failed job that is not kept is still reported", t => {
   const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
   const { p, dead } = crashed(1, parts)
 
@@ -27,7 +27,7 @@ test('fail: a failed job that is not kept is still reported', t => {
   t.is(p.rows('rdq_job'), 0)
 })
 
-test('thousands are taken over in steps, and none twice', t => {
+test('thousands of jobs are recovered in steps, and none twice', t => {
   const { p, dead } = crashed(1_000)
 
   p.store.recover(dead.token, p.now, p.wall)

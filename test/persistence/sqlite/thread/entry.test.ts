@@ -36,7 +36,7 @@ test('thread: two objects on one file share one thread, also through a link, and
   t.is(other.counts.pending, 1)
   t.is((await open(path, { name: 'a' })).counts.pending, 0)
 })
-test('thread: when it dies after a commit, the answer is found out, and nothing is put twice', async t => {
+test('thread: if it dies after a commit, the reply is looked up, and nothing is put twice', async t => {
   const path = at('after.db')
   const shelf = await open(path)
   deaths(path, 'answer')
@@ -57,7 +57,7 @@ test('thread: if it dies before it reads its messages, all requests are sent aga
   t.is(shelf.counts.pending, 1)
   t.is((await exchange(shelf, { room: 9 })).claimed.length, 1)
 })
-test('thread: an exchange whose answer was lost is answered, and what it settled and claimed counts once', async t => {
+test('thread: an exchange whose reply was lost is answered, and its settles and claims count once', async t => {
   const path = at('exchange.db')
   const shelf = await open(path)
   const [a, b] = (await put(shelf, job('a'), job('b'))) as [ReturnType<typeof job>, ReturnType<typeof job>]
@@ -68,7 +68,7 @@ test('thread: an exchange whose answer was lost is answered, and what it settled
   await exchange(shelf, { settled: [ending(b)] })
   t.deepEqual([shelf.counts.finished, shelf.counts.underway], [2, 0])
 })
-test('thread: a change whose answer was lost is not known to have been made', async t => {
+test('thread: a command whose reply was lost rejects with an unknown outcome', async t => {
   const path = at('change.db')
   const shelf = await open(path)
   const [a] = await put(shelf, job('a'))
@@ -105,7 +105,7 @@ test('thread: a thread that dies twice in a row is not restarted, and every call
   const next = await open(path)
   t.is(next.counts.pending, 0)
 })
-test('thread: puts beyond what may be unanswered wait on this side, in order', async t => {
+test('thread: puts beyond the bound of unanswered ones wait on this side, in order', async t => {
   const shelf = await open(at('flow.db'))
   const batches = Array.from({ length: 30 }, (_, i) => Array.from({ length: 1_000 }, (_, j) => job(i * 1_000 + j)))
   await Promise.all(batches.map(batch => put(shelf, ...batch)))
@@ -118,7 +118,7 @@ test('thread: puts beyond what may be unanswered wait on this side, in order', a
 })
 
 for (const kind of ['finished', 'notLaunched'] as const) {
-  test(`thread: a job that is read before its ending as ${kind} is answered is let go, and the file with it`, async t => {
+  test(`thread: a job that is read before the reply to its ending as ${kind} is freed, and its file is closed`, async t => {
     const path = at(`${kind}.db`)
     const shelf = await open(path, {
       keep: { finishedMs: 60_000, failedMs: 0, cancelledMs: 0, idsMs: 0, results: false, most: Infinity },

@@ -162,7 +162,7 @@ const exchange = (room: number, ...settled: readonly (readonly [seq: number, fen
 const troubles = (reported: readonly FromThread[]): string[] =>
   reported.flatMap(message => (message.kind === 'trouble' ? [message.error.code] : []))
 
-test('F15: a put that finds no room is refused and not half done, and others that fit are taken', t => {
+test('F15: a put that does not fit on the disk is refused whole, and others that fit are accepted', t => {
   const { db, reported, send } = stage(t, 'full.db')
   send(put(10))
   const pages = db.pragma('page_count', { simple: true }) as number
@@ -174,7 +174,7 @@ test('F15: a put that finds no room is refused and not half done, and others tha
   t.is(send(exchange(0)).ok?.counts.pending, 11)
   t.is(db.pragma('integrity_check', { simple: true }), 'ok')
 })
-test('F15: while the disk is full nothing is claimed, what settles waits, and all goes on by itself when there is room', async t => {
+test('F15: while the disk is full nothing is claimed and settles wait, and all goes on by itself when there is space', async t => {
   const { clock, send, fails } = stage(t, 'full-exchange.db')
   send(put(300))
   const { claimed } = send(exchange(2)).ok as ExchangeReply
@@ -226,7 +226,7 @@ test('F18: an exchange that the disk refused is overtaken by no later one of its
     [1, 2, 3],
   )
 })
-test('F18: nor by one that comes after it where somebody holds the lock, when each is tried by itself', async t => {
+test('F18: a refused exchange is not overtaken by a later one while another process holds the lock', async t => {
   const s = stage(t, 'locked.db')
   s.send(put(2))
   const claimed = s.send(exchange(2)).ok?.claimed
@@ -241,7 +241,7 @@ test('F18: nor by one that comes after it where somebody holds the lock, when ea
   t.is(s.send(exchange(0)).ok?.counts.finished, 2)
 })
 
-test('F17: a damaged file is written no more, and every call says so', t => {
+test('F17: a damaged file is no longer written to, and every call rejects with that reason', t => {
   const { reported, send, fails } = stage(t, 'corrupt.db')
   fails('begin', 'SQLITE_CORRUPT', 1)
   t.is(send(put(1)).code, 'BACKLOG_CORRUPT')
@@ -254,7 +254,7 @@ test('F18: after a fault of the disk a put is not known to be stored', t => {
   t.is(send(put(1)).code, 'OUTCOME_UNKNOWN')
   t.is(send(put(1)).code, undefined)
 })
-test('F16: a lock that is held for too long refuses what may be refused, and exchanges wait on', async t => {
+test('F16: a lock that is held for too long refuses puts and commands, and exchanges go on waiting', async t => {
   const { clock, reported, send } = stage(t, 'busy.db')
   const other = new (loadSqlite())(at('busy.db'))
   other.exec('begin immediate')
@@ -270,7 +270,7 @@ test('F16: a lock that is held for too long refuses what may be refused, and exc
   await clock.advance(10)
   t.is(turning.ok?.claimed.seqs.length, 0)
 })
-test('stall: a loop that is silent for too long loses its claims, and is notified when it is back', async t => {
+test('stall: a loop that is silent for too long loses its claims, and is notified when it answers again', async t => {
   const { clock, loop, reported, send } = stage(t, 'stall.db', 'w1', 4_000)
   send(put(1))
   t.is((send(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
@@ -285,7 +285,7 @@ test('stall: a loop that is silent for too long loses its claims, and is notifie
   t.true(reported.some(({ kind }) => kind === 'stalled'))
   t.like((send(exchange(0)).ok as ExchangeReply).counts, { pending: 1, underway: 0 })
 })
-test('stall: time in which the whole process stood still is no silence', async t => {
+test('stall: time in which the whole process was suspended does not count as silence', async t => {
   const { clock, loop, reported } = stage(t, 'sigstop.db', 'w1', 4_000)
   await clock.advance(1_100)
   clock.block(600_000)
@@ -387,7 +387,7 @@ test('gone: a file that is deleted is noticed within half a second after activit
     t.true(isGone(one), file)
   }
 })
-test('gone: a loop that is busy with requests notices a deleted file as soon', t => {
+test('gone: a loop that is busy with requests notices a deleted file as fast', t => {
   const one = stage(t, 'gone-busy.db')
   unlinkSync(one.path)
   let stored = 0

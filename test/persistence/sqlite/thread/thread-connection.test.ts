@@ -48,7 +48,7 @@ for (const [what, put, most] of [
   ['10,000 jobs', putOf(4_000), 8_000],
   ['16 MiB', putOf(2, 2 ** 22), 4],
 ] as const) {
-  test(`thread-connection: of puts that are not answered at most ${what} are on their way, and looks overtake the rest`, async t => {
+  test(`thread-connection: at most ${what} of unanswered puts are in flight, and queries overtake the rest`, async t => {
     const client = {
       name: 'q',
       works: false,
@@ -140,7 +140,7 @@ test('thread-connection: if a file cannot be opened for a minute, or for a reaso
   }
 })
 
-test('thread-connection: while the file stays shut it can be closed', async t => {
+test('thread-connection: it can be closed while the file cannot be opened', async t => {
   const { link, clock, member: client, threads } = await opened(() => {})
   threads[0]?.events.exit(1)
   threads[1]?.events.message(refused('BACKLOG_DISK'))
@@ -151,7 +151,7 @@ test('thread-connection: while the file stays shut it can be closed', async t =>
   t.is(threads.length, 2)
 })
 
-test('thread-connection: a name that the disk or a lock keeps from being taken up anew, after the thread has died, is tried until it is', async t => {
+test('thread-connection: attaching a name after a thread death is retried while the disk or a lock prevents it', async t => {
   const reported: unknown[] = []
   const { clock, threads } = await opened(error => reported.push((error as { code?: unknown }).code))
   threads[0]?.events.exit(1)
@@ -176,7 +176,7 @@ test('thread-connection: a name that the disk or a lock keeps from being taken u
   t.deepEqual(reported, ['DISK_FULL'])
 })
 
-test('thread-connection: a queue that has left meanwhile is not taken up anew', async t => {
+test('thread-connection: a queue that has left meanwhile is not attached again', async t => {
   const { link, clock, member: client, threads, join } = await opened(() => {})
   await join('stays')
   threads[0]?.events.exit(1)
@@ -198,7 +198,7 @@ test('thread-connection: a queue that has left meanwhile is not taken up anew', 
   )
 })
 
-test('thread-connection: a question that waits for its fate when the file is closed, or the thread is dead for good, is refused', async t => {
+test('thread-connection: an unresolved query is refused when the file is closed, or the thread is dead for good', async t => {
   for (const [end, code] of [
     ['closed', 'QUEUE_STOPPED'],
     ['dead', 'BACKLOG_THREAD'],
@@ -258,7 +258,7 @@ test('thread-connection: requests made after a death are sent behind earlier one
   t.is(requested(2).filter(([, { kind }]) => kind === 'put').length, 1)
 })
 
-test('thread-connection: of two queues of one name the first to attach works, however long its path takes to be resolved', async t => {
+test('thread-connection: the first of two queues of one name to attach gets the name, however long its path takes to resolve', async t => {
   const { host, threads } = scripted()
   const clock = new VirtualClock()
   const found: ((file: FileFound) => void)[] = []

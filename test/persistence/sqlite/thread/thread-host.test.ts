@@ -19,7 +19,7 @@ async function shelfOn(path: string, code: Parameters<typeof hostWith>[0]) {
   return { shelf: session, troubles }
 }
 
-test('host: a file that lies where it was installed is no bundle', t => {
+test('host: an installed file is not taken for a bundle', t => {
   t.notThrows(() =>
     refuseBundle('jobs.db', 'file:///app/node_modules/rdq/dist/persistence/sqlite/thread/thread-host.js'),
   )
@@ -43,7 +43,7 @@ for (const [what, code] of [
   ['the file of the thread', missing],
   ['a file that it imports', at('imports.mjs')],
 ] as const) {
-  test(`host: when ${what} is not there, the queue does not open, and says which`, async t => {
+  test(`host: if ${what} is missing, the queue does not open, and the error names it`, async t => {
     if (typeof code === 'string') writeFileSync(code, `import './no-such-thread.js'`)
     const url = typeof code === 'string' ? pathToFileURL(code) : code
     let starts = 0
