@@ -46,6 +46,9 @@ export function judge(world: World): string[] {
   // Each process announces changes in its own order.
   const several = world.slots.filter(({ lives }) => lives.length > 0).length > 1
   if (disturbed || several) except.push('I6')
+  // A suspect that runs alone holds up the other queue of its process, too.
+  const suspected = entries.some(entry => entry.kind === 'launch' && (entry.crashes ?? 0) > 0)
+  if (config.beside && suspected) except.push('I6')
   // The death of a process that has not created its lock file anew is noticed only after a while.
   if (crashed && faults.counts.has('lock files that are removed')) except.push('I6')
   // A dead thread loses its leases though its bodies live: another process may take the jobs and return them.

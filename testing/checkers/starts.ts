@@ -6,7 +6,7 @@
  */
 import type { RateRule } from '../../lib/rate/rules.ts'
 import type { Entry } from '../entry.ts'
-import { found, hairMs } from './judge.ts'
+import { found, hairMs, isEnding, isWaiting } from './judge.ts'
 
 type Cost = Readonly<Record<string, number>>
 
@@ -67,6 +67,8 @@ export class Starts {
   readonly #costs: Costs
   readonly #all: Start[] = []
   readonly #last = new Map<string, Start>()
+  /** Starts whose real cost was given, and whose run has not ended. */
+  readonly #reporting = new Set<Start>()
   readonly #changes: Change[] = []
 
   constructor(slackMs: number, costs: Costs) {
@@ -94,7 +96,17 @@ export class Starts {
     }
     if (entry.kind === 'spent') {
       const start = this.#last.get(nameOf(entry))
-      if (start) Object.assign(start, { spent: { ...start.spent, ...entry.cost }, spentAt: entry.nowMs })
+      if (!start) return
+      Object.assign(start, { spent: { ...start.spent, ...entry.cost }, spentAt: entry.nowMs })
+      this.#reporting.add(start)
+    }
+    // A real cost is certainly stored with the end of the run. A process that dies before may not have stored it.
+    const isOver = isEnding(entry) || isWaiting(entry)
+    if (!isOver && entry.kind !== 'crash') return
+    for (const start of this.#reporting) {
+      if (start.entry.process !== entry.process || (isOver && nameOf(start.entry) !== nameOf(entry))) continue
+      if (!isOver) start.spentAt = Infinity
+      this.#reporting.delete(start)
     }
   }
   change({ seq, nowMs, process }: Entry, rules: readonly RateRule[], graceMs: number = graceOf(rules)): void {

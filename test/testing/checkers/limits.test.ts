@@ -182,6 +182,33 @@ I5.wrong('more cost than a window may have', /12 tokens lie within 100 ms that m
     .at(50)
     .start('b'),
 )
+I5.right('a cost that turned out to be more, in a process that died before the run had ended', history =>
+  history
+    .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
+    .put('a', { cost: { tokens: 1 } })
+    .put('b', { cost: { tokens: 6 } })
+    .start('a')
+    .add({ kind: 'spent', job: 'a', attempt: 1, cost: { tokens: 9 } })
+    .crash()
+    .in('b')
+    .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
+    .at(50)
+    .start('b'),
+)
+I5.wrong('a cost that turned out to be more, in a process that died after the run had ended', /15 tokens/, history =>
+  history
+    .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
+    .put('a', { cost: { tokens: 1 } })
+    .put('b', { cost: { tokens: 6 } })
+    .start('a')
+    .add({ kind: 'spent', job: 'a', attempt: 1, cost: { tokens: 9 } })
+    .end('a')
+    .crash()
+    .in('b')
+    .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
+    .at(50)
+    .start('b'),
+)
 I5.wrong('a cost that turned out to be more', /15 tokens lie within 100 ms/, history =>
   history
     .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
