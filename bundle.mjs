@@ -8,21 +8,26 @@
 import { build } from 'rolldown'
 
 const entries = ['lib/index', 'lib/cooperate/index', 'lib/adaptive/index', 'persistence/sqlite/index', 'testing/index']
-// The host starts the thread by the file beside it, so each is a file of its own, at its place.
+// Whoever starts a thread or a process does so by the file beside it, so each is a file of its own, at its place.
 const host = 'persistence/sqlite/thread/thread-host'
 const thread = 'persistence/sqlite/thread/entry'
+const spawn = 'lib/isolate/spawn'
+const isolates = ['lib/isolate/entry', 'lib/isolate/orphan-watch']
 
 const ofPackage = {
-  input: inputsOf([...entries, host, thread], name => `${name}.ts`),
+  input: inputsOf([...entries, host, thread, spawn, ...isolates], name => `${name}.ts`),
   output: { dir: 'dist', chunkFileNames: 'shared/[name].js' },
 }
 
 const programs = ['test/support/worker-process', 'test/support/sqlite-process', 'test/limit/worker']
 const dying = 'test/support/fake-threads/dies-at-point'
 /** Chunks that find another file by their own address. */
-const placed = { 'thread-host': host, 'kill-point': 'test/support/kill-point' }
+const placed = { 'thread-host': host, spawn, 'kill-point': 'test/support/kill-point' }
 const ofTests = {
-  input: inputsOf(['lib/index', 'persistence/sqlite/index', thread, ...programs, dying], name => `build/${name}.js`),
+  input: inputsOf(
+    ['lib/index', 'persistence/sqlite/index', thread, ...isolates, ...programs, dying],
+    name => `build/${name}.js`,
+  ),
   output: {
     dir: 'build/bundled',
     chunkFileNames: ({ name }) => `${placed[name] ?? 'shared/[name]'}.js`,

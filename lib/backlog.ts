@@ -98,6 +98,8 @@
  *   has ended count; those of a dead process count until its death is noticed.
  * - B37. All queues of a backlog whose rules have one name share that rule, and what is declared and set for it. Those
  *   that wait for it take turns, start by start. A hold of it holds them all.
+ * - B38. A settle with `crashes` counts a crash that left the process alive. The job is then a suspect. With `suspectRoom`
+ *   an exchange claims no more suspects than that: those that the next crash may fail as `alone`, the others as `beside`.
  */
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
@@ -234,6 +236,14 @@ export interface Settlement {
   readonly bodyContinues?: boolean
   /** For `notLaunched`: the job had to run alone, and other bodies run in this process. */
   readonly notAlone?: boolean
+  /** The isolate of the body ended by itself: the job's crashes from now on. A job that goes back is then a suspect. */
+  readonly crashes?: number | undefined
+}
+
+/** How many suspects a queue can run in isolates: each beside jobs that are no suspects, and each alone. */
+export interface SuspectRoom {
+  readonly beside: number
+  readonly alone: number
 }
 
 /**
@@ -249,6 +259,11 @@ export interface Exchange {
    * Whether a job could start if there were a free slot: the queue is not paused or stopping, and its width is not 0.
    */
   mayLaunch: boolean
+  /**
+   * The queue runs its bodies in isolates, whose end leaves the process alive: so many suspects may be claimed, to run
+   * in an isolate each beside others, and alone in one. Absent: suspects run one at a time in this process.
+   */
+  suspectRoom?: SuspectRoom | undefined
   settled: Settlement[]
   /** Launches: the grant and the instant of each. */
   launched: { readonly grant: Grant; readonly at: number }[]

@@ -195,18 +195,68 @@ export class CancelledError extends DispatchError {
 }
 
 /**
- * The process died too often while the job ran, the last time with no other job underway; or once, if `afterCrash` is
- * `'fail'` or `crashLimit` is 1. The job does not run again by itself; `retry` runs it again.
+ * The process, or the isolate, died too often while the job ran, the last time with no other job underway in it; or
+ * once, if `afterCrash` is `'fail'` or `crashLimit` is 1. The job does not run again by itself; `retry` runs it again.
  */
 export class PoisonError extends DispatchError {
   static override readonly name: string = 'PoisonError'
   readonly code = 'POISON'
   readonly crashes: number
-  constructor(crashes: number) {
+  /** @param died What ended while the job ran. */
+  constructor(crashes: number, died: 'process' | 'isolate' = 'process') {
     super(
-      `the process died ${crashes === 1 ? 'once' : `${crashes} times`} while this job ran; it will not start by itself again, see retry()`,
+      `the ${died} died ${crashes === 1 ? 'once' : `${crashes} times`} while this job ran; it will not start by itself again, see retry()`,
     )
     this.crashes = crashes
+  }
+}
+
+/**
+ * The module of a handler cannot be loaded, so the queue starts no jobs: they stay pending, and loading is tried again
+ * with growing pauses of up to a minute. `cause` is what the import threw.
+ */
+export class HandlerLoadError extends DispatchError {
+  static override readonly name: string = 'HandlerLoadError'
+  readonly code = 'HANDLER_LOAD'
+  /** The address of the module. */
+  readonly module: string
+  constructor(module: string, problem: string, options?: ErrorOptions) {
+    super(`the handler ${module} cannot be loaded: ${problem}`, options)
+    this.module = module
+  }
+}
+
+/**
+ * An isolate ended by itself: the handler ended its thread or process, or used up its memory, or threw where nobody
+ * catches. The jobs that ran in it go back or fail, as after a crash of a process. `cause` is the uncaught error of a
+ * thread; a process has printed its own to stderr.
+ */
+export class IsolateEndedError extends DispatchError {
+  static override readonly name: string = 'IsolateEndedError'
+  readonly code = 'ISOLATE_ENDED'
+  /** The number of the isolate within its queue. */
+  readonly isolate: number
+  /** How many bodies ran in it. */
+  readonly underway: number
+  readonly exitCode: number | undefined
+  readonly signal: string | undefined
+  constructor(
+    isolate: { readonly id: number; readonly kind: string; readonly underway: number },
+    { exitCode, signal }: { readonly exitCode?: number | undefined; readonly signal?: string | undefined },
+    options?: ErrorOptions,
+  ) {
+    const { id, kind, underway } = isolate
+    const how = signal === undefined ? `with exit code ${exitCode}` : `by signal ${signal}`
+    const why = options?.cause === undefined ? '' : ` (${describeError(options.cause)})`
+    const bodies = underway === 1 ? 'one job' : `${underway} jobs`
+    super(
+      `the ${kind} of isolate ${id} ended by itself ${how}${why}, while ${bodies} ran in it; it is replaced`,
+      options,
+    )
+    this.isolate = id
+    this.underway = underway
+    this.exitCode = exitCode
+    this.signal = signal
   }
 }
 

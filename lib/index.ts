@@ -11,7 +11,9 @@ export {
   CostError,
   DispatchError,
   EventsLostError,
+  HandlerLoadError,
   IdConflictError,
+  IsolateEndedError,
   JobStateError,
   JobUnknownError,
   LeaseLostError,
@@ -29,8 +31,10 @@ export {
 } from './errors.ts'
 export type { EventsOptions } from './events/event-stream.ts'
 export type { ErrorContext, QueueEvents } from './events/events.ts'
+export type { IsolateInfo } from './isolate/isolates.ts'
 export { Job, type JobState, type Limited } from './job.ts'
 export type { KeyOverride, KeysOptions } from './limits/keys.ts'
+export type { HandlerUrl, IsolateOptions } from './options/isolate.ts'
 export type { AfterCrash, KeepOptions, PutOptions, QueueOptions, RetryOptions } from './options/options.ts'
 export type { Duration } from './parse/duration.ts'
 export { DispatchQueue, type PutArguments, type StopOptions, type Stopped } from './queue.ts'

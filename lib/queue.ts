@@ -28,10 +28,14 @@ import { NoticeHandler } from './dispatch/notice-handler.ts'
 import { describe, isArray, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
 import { EventStream, type EventsOptions } from './events/event-stream.ts'
 import { type QueueEventName, type QueueEvents, SafeEmitter } from './events/events.ts'
+import type { IsolateInfo, Isolates } from './isolate/isolates.ts'
+import { isolatesOf } from './isolate/isolates-of-queue.ts'
+import { payloadCloner } from './isolate/payload.ts'
 import type { Job, JobRecord } from './job.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { checkPlacement, type HandlerUrl, isHandlerUrl, parseIsolateCount } from './options/isolate.ts'
 import { takeName } from './options/name-taken.ts'
-import { pauseWithoutHandler, refuseWithoutHandler, withoutHandler } from './options/no-handler.ts'
+import { noHandler, pauseWithoutHandler, refuseWithoutHandler, withoutHandler } from './options/no-handler.ts'
 import {
   type AfterCrash,
   checkBoolean,
@@ -104,15 +108,23 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #unlisten: Unlisten | undefined
   #stopping: Promise<Stopped<Payload, Result>> | undefined
 
+  readonly #isolates: Isolates | undefined
+
   /**
-   * @param handler Does a job's work. Null makes a queue that only puts, queries and changes jobs. The constructor does
+   * @param handler Does a job's work. A URL is that of a module whose default export is called in a thread or a process
+   * (`isolate`); `url as HandlerUrl<typeof import('./resize.js')>` gives the queue its types. Null makes a queue that only puts, queries and changes jobs. The constructor does
    * no I/O and launches nothing in its own tick. Throws OptionError for illegal options, and QueueNameTakenError if a
    * queue of this process has a handler for the same name on the same backlog object.
    */
-  constructor(handler: Handler<Payload, Result> | null, options: QueueOptions<Payload, Result> = {}) {
-    if (handler !== null && typeof handler !== 'function') throw noHandler(handler)
+  constructor(
+    handler: Handler<Payload, Result> | HandlerUrl<{ readonly default: Handler<Payload, Result> }> | null,
+    options: QueueOptions<Payload, Result> = {},
+  ) {
+    const url = isHandlerUrl(handler) ? handler : undefined
+    if (handler !== null && !url && typeof handler !== 'function') throw noHandler(handler)
     const parsed = parseQueueOptions(options as QueueOptions<never, never>)
     if (handler === null) refuseWithoutHandler(options, parsed.backlog)
+    checkPlacement(handler, parsed.isolate, options.context)
     super(parsed.name ?? 'queue', parsed.clock)
     const { clock, backlog = new MemoryBacklog(), width, paused, retry, timeoutMs, maxHoldMs, signal } = parsed
     const emitter = this as unknown as SafeEmitter<unknown, unknown>
@@ -129,7 +141,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const results = new Results(durable, lifecycle, record => opening.session?.follow?.(record) ?? record)
     const announcer = new Announcer({ emitter, results, host: operations, keep: parsed.keep })
     const { waits, size, context, cost } = parsed
-    const intake = new Intake({ clock, lifecycle, strict, transport, waits, size, context, cost })
+    const clone = parsed.isolate && !strict ? payloadCloner(parsed.isolate.kind) : undefined
+    const intake = new Intake({ clock, lifecycle, strict, transport, waits, size, context, cost, clone })
     const dispatch = new Dispatch(
       {
         clock,
@@ -141,7 +154,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         maxExchangesInFlight: transport.exchangesInFlight,
         keepsResults: parsed.keep.results && parsed.keep.finishedMs > 0,
         reports: !durable ? 'never' : parsed.afterCrash === 'fail' ? 'first' : 'lazily',
-        handler: handler as ((payload: unknown, task: Task) => unknown) | null,
+        handler: url ? null : (handler as ((payload: unknown, task: Task) => unknown) | null),
+        crashPolicy: {
+          crashLimit: parsed.crashLimit,
+          afterCrash: typeof parsed.afterCrash === 'function' ? 'ask' : parsed.afterCrash,
+        },
         retry,
         timeoutMs,
         maxHoldMs,
@@ -152,6 +169,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       },
       width,
     )
+    const isolates = url && isolatesOf(url, parsed, { name, durable, strict, dispatch, emitter, announcer })
     const opening = new Opening({ options: parsed, name, works, clock, emitter, intake, dispatch, results })
     const commands = new Commands({ clock, dispatch, intake, durable, lifecycle, announcer, results, callers: callers })
     const declared = { rules: parsed.rate ?? [], globalWidth: parsed.globalWidth ?? Infinity }
@@ -177,6 +195,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     commands.listen(arrivals)
     dispatch.listen(noticeHandler, pauses, settings)
 
+    this.#isolates = isolates
     this.#lifecycle = lifecycle
     this.#announcer = announcer
     this.#intake = intake
@@ -193,6 +212,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#selfWaits = new SelfWaits({ clock, queue: name, owns: run => dispatch.launcher.runs.of(run.record) === run })
     this.#shutdown = new Shutdown({
       ...{ clock, lifecycle, dispatch, intake, opening, results, announcer, commands, waiters, durable },
+      isolates,
     })
 
     if (works && parsed.backlog) this.#giveUpName = takeName(parsed.backlog, name, this)
@@ -212,9 +232,13 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   get stopped(): boolean {
     return this.#lifecycle.stopping
   }
-  /** Resolves once the backlog is open; rejects if it cannot be opened. */
+  /**
+   * Resolves once the backlog is open, and a handler that runs in isolates has been loaded in one. Rejects if either
+   * fails, with HandlerLoadError for the module of a handler.
+   */
   async ready(): Promise<void> {
     await this.#opening.whenOpen()
+    await this.#isolates?.ready()
   }
 
   /**
@@ -486,6 +510,22 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   async promote(target: Job<Payload, Result> | string): Promise<void> {
     await this.#commands.reschedule(targetOf(target as Job), 'promote', {})
   }
+  /**
+   * How many isolates take jobs at most, if the handler runs in isolates; else 0. Setting ends idle ones first, and
+   * interrupts no job. Throws OptionError, and QueueStoppedError after `stop`.
+   */
+  get isolateCount(): number {
+    return this.#isolates?.count ?? 0
+  }
+  set isolateCount(count: number) {
+    if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot set isolateCount')
+    if (!this.#isolates) throw new OptionError('isolateCount', count, 'needs a queue with the option isolate')
+    this.#isolates.count = parseIsolateCount('isolateCount', count)
+  }
+  /** The isolates that exist at present, in the order of their start; none if the handler runs in this thread. */
+  isolates(): IsolateInfo[] {
+    return this.#isolates?.list() ?? []
+  }
   /** Cancels all waiting jobs. Resolves with their number. */
   clear(): Promise<number> {
     return this.#commands.clear()
@@ -554,10 +594,4 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
 function callAll(_: AbortSignal, calls: Iterable<() => void>): void {
   for (const call of calls) call()
-}
-
-function noHandler(handler: unknown): OptionError {
-  const hint = typeof handler === 'object' ? '; the handler comes first: new DispatchQueue(handler, { width: 5 })' : ''
-  const problem = `must be a function, or null for a queue that only puts, got ${describe(handler)}${hint}`
-  return new OptionError('handler', handler, problem)
 }

@@ -37,6 +37,18 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/cooperate/yield-point.ts':
     'what works a slice at a time: test/flow/mass.test.ts, and task.breathe in tasks.test.ts',
   'lib/control/aborts.ts': 'what the abort of a signal does: test/flow/signals.test.ts and mass.test.ts',
+  'lib/run/body-elsewhere.ts': 'only types',
+  'lib/run/elsewhere.ts': 'only types',
+  'lib/isolate/protocol.ts': 'only types, and one number',
+  'lib/isolate/entry.ts': 'what a thread or a process runs: test/flow/isolates.test.ts and test/isolate/',
+  'lib/isolate/spawn.ts': 'how they are started and end: test/flow/isolates.test.ts and test/isolate/',
+  'lib/isolate/orphan-watch.ts': 'who ends without a parent: test/isolate/orphans.test.ts',
+  'lib/isolate/isolate.ts': 'one isolate, as its queue shows it: test/flow/isolates.test.ts',
+  'lib/isolate/isolates.ts': 'where jobs run, and what an end means for them: test/flow/isolates.test.ts',
+  'lib/isolate/isolates-of-queue.ts': 'what a queue does with them: test/flow/isolates.test.ts',
+  'lib/isolate/host.ts': 'what a handler sees in an isolate: test/flow/isolates.test.ts',
+  'lib/rules/suspects.ts':
+    'the order among suspects: test/persistence/sqlite/store/suspects.test.ts, test/persistence/memory/suspects.test.ts',
   'lib/run/task.ts': 'what a handler sees: test/flow/tasks.test.ts',
   'lib/job.ts': 'what a user holds: test/flow/look.test.ts',
   'testing/simulated/loop-clock.ts': 'the clock of a loop: test/testing/simulated/machine.test.ts',

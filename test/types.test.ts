@@ -195,6 +195,7 @@ test('types: an option may be undefined everywhere, also with exactOptionalPrope
     rate: undefined,
     keys: undefined,
     cost: undefined,
+    isolate: undefined,
     backlog: undefined,
     retry: undefined,
     timeout: undefined,

@@ -186,9 +186,30 @@ class RemoteSession implements BacklogSession {
       ...one,
       record: this.#copies.far(one.record),
     })
-    const { now, wall, room, mayLaunch, settled, launched, launchReports, spent, checkpoints, endedBodies } = exchange
+    const {
+      now,
+      wall,
+      room,
+      mayLaunch,
+      suspectRoom,
+      settled,
+      launched,
+      launchReports,
+      spent,
+      checkpoints,
+      endedBodies,
+    } = exchange
     return {
-      ...{ now, wall, room, mayLaunch, launched: [...launched], spent: [...spent], checkpoints: checkpoints.map(far) },
+      ...{
+        now,
+        wall,
+        room,
+        mayLaunch,
+        suspectRoom,
+        launched: [...launched],
+        spent: [...spent],
+        checkpoints: checkpoints.map(far),
+      },
       settled: settled.map(one => ({ ...factsOf(one), record: this.#copies.far(one.record) })),
       launchReports: launchReports.map(({ record, fence, first }) => ({
         record: this.#copies.far(record),
@@ -324,6 +345,7 @@ function factsOf(settled: Settlement): Settlement {
     launched,
     bodyContinues,
     notAlone,
+    crashes,
   } = settled
   return {
     record,
@@ -340,5 +362,6 @@ function factsOf(settled: Settlement): Settlement {
     launched,
     bodyContinues,
     notAlone,
+    crashes,
   } as Settlement
 }

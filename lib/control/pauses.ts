@@ -41,6 +41,7 @@ export class Pauses implements SharedPauseListener {
     if (shared && !pausedHere) this.#stored = false
     shared ? lifecycle.share() : lifecycle.pause()
     if (!pausedHere) dispatch.rearm()
+    dispatch.launcher.elsewhere?.withdraw()
     if (!paused) emitter.announce('paused')
     // A listener of `paused` may have resumed the queue.
     if (tasks && lifecycle.paused && !lifecycle.stopping) this.#park()
@@ -85,14 +86,16 @@ export class Pauses implements SharedPauseListener {
   }
   /** The backlog reports that a shared pause is in force, or has ended. */
   sharedPauseChanged(holds: boolean): void {
-    const { lifecycle, emitter } = this.#parts
+    const { lifecycle, emitter, dispatch } = this.#parts
     const { paused } = lifecycle
     lifecycle.sharedPauseChanged(holds)
+    if (holds) dispatch.launcher.elsewhere?.withdraw()
     if (!paused) emitter.announce('paused')
     else if (!lifecycle.paused) this.#goOn()
   }
   /** The queue stops: parked tasks continue to their end, and pauses no longer drain. */
   stop(): void {
+    this.#parts.dispatch.launcher.elsewhere?.withdraw()
     this.#unpark()
     this.#parts.waiters.supersede()
   }
@@ -110,7 +113,7 @@ export class Pauses implements SharedPauseListener {
   #unpark(): void {
     const { lifecycle, dispatch } = this.#parts
     if (!lifecycle.tasksParked) return
-    for (const run of dispatch.launcher.runs) if (run.task?.parked && !run.bodyEnded) run.task.resume()
+    for (const run of dispatch.launcher.runs) if (run.task?.paused && !run.bodyEnded) run.task.resume()
     lifecycle.unparkTasks()
   }
 }

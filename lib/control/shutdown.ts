@@ -2,7 +2,7 @@
  * Stopping a queue: no job starts after the call. Three phases follow, each with an end.
  *
  * 1. Bodies may finish, for `grace`. A later, harsher call shortens this phase.
- * 2. Their signals abort and generators are closed; bodies have `closingMs` to end.
+ * 2. Their signals abort and generators are closed; bodies have `abandonAfterMs` to end, or longer where isolates are replaced.
  * 3. Bodies that still run are abandoned, and everything that this process holds is announced. Jobs that did not run to
  *    their end are returned to the caller by a memory backlog, and stay in a durable one.
  */
@@ -23,6 +23,8 @@ import type { Waiters } from './waiters.ts'
 
 /** How long bodies have to end after their signals have aborted. */
 export const abandonAfterMs = 5_000
+/** How long an isolate that is replaced takes to end. */
+const replacedMs = 2_000
 
 export interface ShutdownParts {
   readonly clock: Clock
@@ -36,6 +38,8 @@ export interface ShutdownParts {
   readonly waiters: Waiters
   /** Whether jobs that did not run stay in the backlog. */
   readonly durable: boolean
+  /** Where bodies run, if not here: ended once no body runs, and given time to end the bodies that do not end. */
+  readonly isolates: { readonly graceMs: number; close(): Promise<void> } | undefined
 }
 
 /** The jobs that remain after a stop. */
@@ -98,6 +102,7 @@ export class Shutdown {
     this.#lifecycle.end()
     this.#timer?.cancel()
     const left = durable && session ? session.counts.pending + session.counts.delayed : 0
+    await this.#parts.isolates?.close()
     this.#dispatch.close()
     await session?.close()
     return { returned, left, abandoned: this.abandoned.map(run => run.record) }
@@ -149,7 +154,9 @@ export class Shutdown {
       if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()
     }
     if (this.#lifecycle.stopped) return
-    this.#timer = this.#clock.at(this.#clock.now() + abandonAfterMs, () => {
+    const { isolates } = this.#parts
+    const waitMs = isolates ? Math.max(abandonAfterMs, isolates.graceMs + replacedMs) : abandonAfterMs
+    this.#timer = this.#clock.at(this.#clock.now() + waitMs, () => {
       for (const run of this.#dispatch.launcher.runs) {
         this.abandoned.push(run)
         this.#dispatch.launcher.abandon(run)

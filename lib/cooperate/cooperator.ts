@@ -292,6 +292,10 @@ export class CooperativeTask<T = unknown> implements RingMember {
     return this.#state === 'running'
   }
   /** @internal Whether the task is paused. */
+  get paused(): boolean {
+    return this.#pauses > 0
+  }
+  /** @internal The same: a task of this loop takes no further step once it is paused. */
   get parked(): boolean {
     return this.#pauses > 0
   }

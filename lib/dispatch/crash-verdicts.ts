@@ -25,11 +25,13 @@ class VerdictSettlement implements Settlement {
   readonly fence: number
   readonly kind: SettleKind
   readonly error: unknown
-  constructor(record: JobRecord, kind: SettleKind, error: unknown) {
+  readonly crashes: number | undefined
+  constructor(record: JobRecord, kind: SettleKind, error: unknown, crashes: number | undefined) {
     this.record = record
     this.fence = record.fence
     this.kind = kind
     this.error = error
+    this.crashes = crashes
   }
 }
 
@@ -42,12 +44,14 @@ export class CrashVerdicts {
   /**
    * Calls `afterCrash` and settles the job by its verdict. After an invalid verdict the job runs again, because a repeated
    * run does less harm than a lost job.
+   *
+   * @param crashes The crashes that the backlog does not know yet.
    */
-  async request(record: JobRecord): Promise<void> {
+  async request(record: JobRecord, crashes: number | undefined): Promise<void> {
     const { dispatch, emitter, afterCrash, announcer } = this.#parts
     const job = announcer.jobOf(record)
     const settle = (kind: SettleKind, error?: unknown): void =>
-      dispatch.settle(new VerdictSettlement(record, kind, error))
+      dispatch.settle(new VerdictSettlement(record, kind, error, crashes))
     try {
       const verdict = typeof afterCrash === 'function' ? await afterCrash(job) : 'again'
       // `snooze` without a wait: back at once, the attempt not used.

@@ -33,6 +33,8 @@ export interface WaitingCallers {
 /** Receives the notices of exchanges, which are rare. */
 export interface NoticeListener {
   take(notices: Notices): void
+  /** An isolate ended by itself while the job ran, and `afterCrash` must give a verdict. */
+  verdictWanted(record: JobRecord): void
 }
 export interface SharedPauseListener {
   sharedPauseChanged(holds: boolean): void
@@ -42,7 +44,7 @@ export interface SettingsListener {
   settingsReported(): void
 }
 
-export interface DispatchParts extends LaunchOptions {
+export interface DispatchParts extends Omit<LaunchOptions, 'requestVerdict'> {
   readonly clock: Clock
   readonly lifecycle: Lifecycle
   readonly cooperator: Cooperator
@@ -112,7 +114,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
         exchanges,
         lifecycle,
         loop: this,
-        options: parts,
+        options: { ...parts, requestVerdict: record => this.#notices.verdictWanted(record) },
         announcer,
       },
       width,
@@ -226,6 +228,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     // Claim: as many jobs as there are free slots.
     exchange.mayLaunch = this.#lifecycle.mayLaunch && this.launcher.width > 0
     exchange.room = this.#room()
+    exchange.suspectRoom = this.launcher.elsewhere?.suspectRoom
     this.#exchanges.shorten(exchange)
     this.#exchanges.send(exchange)
   }
@@ -305,6 +308,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   #announce(settled: Settlement, wall: number): void {
     const run = settled instanceof Run ? settled : undefined
     if (run) run.stoppedAt = wall
+    if (run?.crashes !== undefined) this.#announcer.emit('recovered', run.record)
     const hasEnded = this.#announcer.settled(settled)
     if (run && hasEnded && run.bodyEnded && run.record.run !== run) this.launcher.runs.reuse(run)
   }

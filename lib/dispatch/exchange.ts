@@ -1,5 +1,5 @@
 /** The reports and requests of a queue for one exchange. A refused exchange is sent again with the next one. */
-import type { Exchange, Settlement } from '../backlog.ts'
+import type { Exchange, Settlement, SuspectRoom } from '../backlog.ts'
 
 export class OutgoingExchange implements Exchange {
   now = 0
@@ -8,6 +8,7 @@ export class OutgoingExchange implements Exchange {
   /** A single item of an exchange that was split (exchange-splitter.ts). */
   isPiece = false
   mayLaunch = false
+  suspectRoom: SuspectRoom | undefined = undefined
   readonly settled: Settlement[] = []
   readonly launched: Exchange['launched'] = []
   readonly launchReports: Exchange['launchReports'] = []

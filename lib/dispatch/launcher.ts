@@ -11,11 +11,13 @@ import { type Caution, type Exchange, type ExchangeResult, launchAlone, noCautio
 import type { Clock } from '../clock.ts'
 import { type Cooperator, type RingMember, Seat } from '../cooperate/cooperator.ts'
 import type { YieldPoint } from '../cooperate/yield-point.ts'
-import { OptionError } from '../errors.ts'
+import { OptionError, PoisonError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { JobRecord, RetryPolicy } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { type Cost, unknownUnit } from '../rate/rules.ts'
+import { type CrashPolicy, crashOutcome } from '../rules/crash-outcome.ts'
+import type { Elsewhere, ElsewhereHost } from '../run/elsewhere.ts'
 import { reported } from '../run/report-progress.ts'
 import type { Run, RunHost } from '../run/run.ts'
 import { closed, closing } from '../run/run-state.ts'
@@ -40,6 +42,10 @@ export interface LaunchOptions {
   readonly maxHoldMs: number
   /** The names of the queue's rules, which a handler may hold. */
   readonly ruleNames: () => readonly string[]
+  /** What follows if an isolate ends by itself while a body runs in it. */
+  readonly crashPolicy: CrashPolicy
+  /** Asks the user whether the earlier run went through (`afterCrash`). */
+  readonly requestVerdict: (record: JobRecord) => void
 }
 
 /** Watches the runs of a queue, for a controller of its width. */
@@ -65,7 +71,7 @@ export interface LauncherParts {
   readonly announcer: Announcer
 }
 
-export class Launcher implements RunHost, RingMember, ReportedRuns {
+export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHost {
   readonly clock: Clock
   readonly cooperator: Cooperator
   readonly maxHoldMs: number
@@ -78,11 +84,14 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
   width: number
   /** Taken slots: by claimed jobs, and by bodies until they have ended. */
   slotsTaken = 0
-  /** Running bodies, including those whose job has settled already. */
+  /** Running bodies, including those whose job has settled already, and those that were handed over. */
   running = 0
   /** Runs whose job has settled while the body still runs. */
   closing = 0
   observer: RunObserver | undefined = undefined
+  /** Where bodies run; undefined: here. */
+  elsewhere: Elsewhere | undefined = undefined
+  readonly #options: LaunchOptions
   readonly #exchanges: Exchanges
   readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #lifecycle: Lifecycle
@@ -112,6 +121,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
     this.timeoutMs = options.timeoutMs
     this.handler = options.handler ?? (() => undefined)
     this.width = width
+    this.#options = options
     this.#exchanges = parts.exchanges
     this.#emitter = emitter
     this.#lifecycle = parts.lifecycle
@@ -134,6 +144,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
   /** Suspends launches while the rate changes, until {@link endSuspension}: nothing is launched or claimed. */
   suspend(): void {
     this.#suspensions++
+    this.elsewhere?.withdraw()
   }
   /** The backlog uses the new rules. Jobs granted by the old ones go back. */
   endSuspension(): void {
@@ -207,10 +218,17 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
     }
     if (run.caution !== noCaution && !isReported) return this.#launchReports.reportFirst(run)
     this.running++
+    if (this.elsewhere) return this.elsewhere.handOver(run)
     this.observer?.launched(run)
     this.#launchContext.runInAsyncScope(run.launch, run, this.#exchanges.wall)
-    const goesOn = !run.settled && !isReported && this.#reportsLaunches
-    if (!limited) {
+    this.#launched(run)
+  }
+  /** The handler's first line has run, or is about to. */
+  #launched(run: Run): void {
+    const { clock } = this
+    const { grant } = run
+    const goesOn = !run.settled && run.report !== reported && this.#reportsLaunches
+    if (grant === 0) {
       if (goesOn) this.#launchReports.watch()
       return
     }
@@ -244,6 +262,45 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
     this.released(run)
   }
 
+  // Bodies elsewhere.
+
+  startedElsewhere(run: Run): void {
+    if (run.launched || !run.open) return
+    this.observer?.launched(run)
+    this.#launchContext.runInAsyncScope(run.startElsewhere, run, this.#exchanges.wall)
+    this.#launched(run)
+  }
+  presumeStarted(run: Run): void {
+    this.startedElsewhere(run)
+  }
+  finishedElsewhere(run: Run, value: unknown): void {
+    run.finishElsewhere(value)
+  }
+  failedElsewhere(run: Run, error: unknown): void {
+    run.failElsewhere(error)
+  }
+  notStarted(run: Run): void {
+    // A job that was cancelled meanwhile counts as started, and nobody runs it now.
+    if (run.launched) run.finishElsewhere(undefined)
+    else run.settled ? this.#skip(run) : this.#handBack(run)
+  }
+  displaced(run: Run): void {
+    run.launched ? run.displace() : this.notStarted(run)
+  }
+  crashed(run: Run, alone: boolean): void {
+    if (!run.launched) return this.notStarted(run)
+    const { crashPolicy, requestVerdict } = this.#options
+    const { record } = run
+    const job = { crashes: record.extras?.crashes ?? 0, alone, launched: true }
+    const facts = { ...job, launchUnreported: false, awaitingVerdict: false }
+    const { kind, crashes } = crashOutcome(facts, crashPolicy, { cancelRequested: false, worksHere: true })
+    const awaitsVerdict = kind === 'awaitsVerdict' && run.open
+    run.crash(crashes, kind === 'failed' ? new PoisonError(crashes, 'isolate') : undefined, awaitsVerdict)
+    if (!awaitsVerdict) return
+    record.ensureExtras().crashes = crashes
+    requestVerdict(record)
+  }
+
   // Reports of runs.
 
   settled(run: Run): void {
@@ -258,7 +315,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
       this.closing--
       this.#exchanges.bodyEnded(run.record)
     }
-    if (run.launched) this.#bodyEnded(run)
+    if (run.launched || run.elsewhere) this.#bodyEnded(run)
     this.runs.remove(run)
     this.slotsTaken--
     this.#loop.wake()
@@ -269,11 +326,11 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
     run.abandon()
   }
   abandonedBodyEnded(run: Run): void {
-    if (run.launched) this.#bodyEnded(run)
+    if (run.launched || run.elsewhere) this.#bodyEnded(run)
   }
   #bodyEnded(run: Run): void {
     this.running--
-    this.observer?.released(run)
+    if (run.launched) this.observer?.released(run)
   }
   progress(run: Run, value: unknown): void {
     if (this.#emitter.hasListener('progress'))

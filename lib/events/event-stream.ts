@@ -6,8 +6,9 @@
  */
 
 import { EventsLostError } from '../errors.ts'
-import { checkSignal, checkWhole } from '../options/options.ts'
+import { checkSignal } from '../options/options.ts'
 import { optionsOf } from '../parse/option-names.ts'
+import { checkWhole } from '../parse/whole.ts'
 import { Deferred } from '../support/deferred.ts'
 import type { Unlisten } from '../support/signals.ts'
 import type { QueueEventName, SafeEmitter } from './events.ts'

@@ -1,10 +1,11 @@
 /** The options that a queue without a handler refuses, because only a queue that runs jobs can honour them. */
 import type { Backlog } from '../backlog.ts'
-import { OptionError } from '../errors.ts'
+import { describe, OptionError } from '../errors.ts'
 
 /** By option: what to do instead. */
 const instead: Readonly<Record<string, string>> = {
   width: 'set it on the queues with a handler',
+  isolate: 'set it on the queues with a handler',
   timeout: 'set it on the queues with a handler, or for one job by put(payload, { timeout })',
   retry: 'set it on the queues with a handler, or for one job by put(payload, { retry })',
   slice: 'set it on the queues with a handler',
@@ -43,4 +44,11 @@ export function pauseWithoutHandler(): OptionError {
     false,
     'must be true on a queue without a handler: a plain pause would hold nothing, because each queue with a handler goes on; call pause({ shared: true }), which holds the name in every process',
   )
+}
+
+/** The handler is neither a function nor an address. */
+export function noHandler(handler: unknown): OptionError {
+  const hint = typeof handler === 'object' ? '; the handler comes first: new DispatchQueue(handler, { width: 5 })' : ''
+  const problem = `must be a function, the URL of a module (see isolate), or null for a queue that only puts, got ${describe(handler)}${hint}`
+  return new OptionError('handler', handler, problem)
 }

@@ -2,14 +2,16 @@
 import type { Backlog, KeepPolicy } from '../backlog.ts'
 import { type Clock, checkClock, systemClock } from '../clock.ts'
 import { defaultSliceMs } from '../cooperate/cooperator.ts'
-import { describe, hasMethods, numberHint, OptionError } from '../errors.ts'
+import { describe, hasMethods, OptionError } from '../errors.ts'
 import type { Job, RetryPolicy } from '../job.ts'
 import { type KeysOptions, type KeysPolicy, parseKeys } from '../limits/keys.ts'
 import { type Duration, durationMs, instantMs } from '../parse/duration.ts'
 import { isLabel, labelForm } from '../parse/label.ts'
 import { oneOf, optionsOf, unknownOption, unreadable } from '../parse/option-names.ts'
+import { checkWhole } from '../parse/whole.ts'
 import { type Cost, parseRate, type RateRule, type Rule } from '../rate/rules.ts'
 import { type CostOf, parseCost, parseDefaultCost } from './cost.ts'
+import { type IsolateOptions, type ParsedIsolate, parseIsolate } from './isolate.ts'
 
 /** How often a job is attempted, and how long it waits between attempts. A plain number means `attempts`. */
 export interface RetryOptions {
@@ -72,6 +74,11 @@ export interface QueueOptions<Payload = unknown, Result = unknown> {
    * payload that returns that. Nothing by default.
    */
   cost?: Readonly<Record<string, number>> | ((payload: Payload) => Readonly<Record<string, number>>) | undefined
+  /**
+   * Runs the handler in threads or processes. The handler is then the URL of a module, and its default export is called.
+   * Not set by default: the handler is a function, and runs in this thread.
+   */
+  isolate?: 'thread' | 'process' | IsolateOptions | undefined
   /** Where jobs wait; a MemoryBacklog of its own. Required without a handler. */
   backlog?: Backlog | undefined
   /** How often a job is attempted; 1. */
@@ -128,6 +135,7 @@ export interface ParsedOptions {
   readonly rate: readonly RateRule[] | undefined
   readonly keys: KeysPolicy | undefined
   readonly cost: CostOf | undefined
+  readonly isolate: ParsedIsolate | undefined
   readonly backlog: Backlog | undefined
   readonly retry: RetryPolicy
   readonly timeoutMs: number
@@ -151,6 +159,7 @@ const queueNames = [
   'rate',
   'keys',
   'cost',
+  'isolate',
   'backlog',
   'retry',
   'timeout',
@@ -201,6 +210,7 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
     rate,
     keys,
     cost: read.cost === undefined ? undefined : parseDefaultCost(read.cost, rules),
+    isolate: read.isolate === undefined ? undefined : parseIsolate(read.isolate),
     backlog,
     retry: parseRetry('retry', read.retry),
     timeoutMs: read.timeout === undefined ? Infinity : durationMs('timeout', read.timeout, 'more'),
@@ -307,17 +317,6 @@ export function parseRetry(option: string, value: number | RetryOptions | undefi
     maxMs: durationMs(`${option}.max`, max),
     jitter: checkBoolean(`${option}.jitter`, jitter),
   }
-}
-
-export function checkWhole(option: string, value: unknown, least: number): number {
-  if (value === Infinity || (Number.isSafeInteger(value) && (value as number) >= least)) return value as number
-  const large = typeof value === 'number' && value > Number.MAX_SAFE_INTEGER
-  const hint = large ? ', which is too large; did you mean Infinity?' : numberHint(value)
-  throw new OptionError(
-    option,
-    value,
-    `must be a whole number of ${least} or more, or Infinity, got ${describe(value)}${hint}`,
-  )
 }
 
 /** Ended jobs in a memory backlog cost memory that nobody requested, so they are bounded there. */

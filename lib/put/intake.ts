@@ -64,6 +64,8 @@ export interface IntakeParts {
   readonly context: 'queue' | 'put'
   /** The cost of jobs that are put without one. */
   readonly cost: CostOf | undefined
+  /** Copies a payload, or throws; undefined: payloads are held as they are. */
+  readonly clone?: ((payload: unknown) => unknown) | undefined
 }
 
 /** How many commands are sent in one turn of the event loop. Each makes more work, with its reply. */
@@ -143,9 +145,10 @@ export class Intake implements PutReplies {
     this.#schedule()
   }
   /** Throws the error of the payload or of an option. */
-  record(payload: unknown, options: PutOptions | undefined): JobRecord {
-    const { context, strict, cost } = this.#parts
-    const text = strict ? textOf(payload) : undefined
+  record(given: unknown, options: PutOptions | undefined): JobRecord {
+    const { context, strict, cost, clone } = this.#parts
+    const text = strict ? textOf(given) : undefined
+    const payload = clone ? clone(given) : given
     const wall = this.#wallOfLoopTurn()
     const record =
       options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, text, options, wall)
@@ -185,8 +188,10 @@ export class Intake implements PutReplies {
    * The fast path of `run`: stores the payload and its answer function, without a record before one is needed. Returns
    * false if this path is not available.
    */
-  takePlain(payload: unknown, answer: (value: unknown) => void): boolean {
+  takePlain(given: unknown, answer: (value: unknown) => void): boolean {
     if (!this.#mayUseColumns || this.#mayBeRefused) return false
+    const { clone } = this.#parts
+    const payload = clone ? clone(given) : given
     const { last } = this.#buffer
     const wall = this.#wallOfLoopTurn()
     if (last instanceof PlainJobs && last.wall === wall) last.push(payload, answer)

@@ -20,6 +20,7 @@ import { Deferred } from '../support/deferred.ts'
 import { isNativePromise, toNativePromise } from '../support/native-promise.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
 import { cancelledBy } from '../support/signals.ts'
+import type { BodyElsewhere, PausableTask } from './body-elsewhere.ts'
 import { PastRun } from './past-run.ts'
 import { type ReportProgress, unreported } from './report-progress.ts'
 import {
@@ -94,6 +95,8 @@ export interface RunHost {
   readonly retry: RetryPolicy
   readonly timeoutMs: number
   readonly handler: (payload: unknown, task: Task) => unknown
+  /** False in an isolate: the queue decides what a thrown error means for its job. */
+  readonly judges?: boolean
   /** Tasks are parked at their next `yield`. */
   readonly parked: boolean
   /** The run has an ending for the backlog. */
@@ -108,6 +111,8 @@ export interface RunHost {
   spent(run: Run, cost: Cost): void
   breathe(): Promise<void>
   finishWithin(run: Run, transaction: unknown, value: unknown): void | Promise<void>
+  /** The job of a body that was handed over ends before it is known whether the body has started. */
+  presumeStarted?(run: Run): void
 }
 
 /** State that few runs need. */
@@ -146,13 +151,19 @@ export class Run implements Settlement, TaskHost, RunFacts {
   stoppedAt: number | undefined = undefined
   /** The ending is part of a transaction of the handler's own. */
   within = false
-  task: CooperativeTask<unknown> | undefined = undefined
+  /** The body ended with its isolate: how many runs of the job have ended in this way, this one included. */
+  crashes: number | undefined = undefined
+  /** The body, if it was handed over to an isolate. */
+  elsewhere: BodyElsewhere | undefined = undefined
+  task: PausableTask | undefined = undefined
   /** The neighbours in the list of the queue's runs. */
   next: Run | undefined = undefined
   previous: Run | undefined = undefined
   readonly #host: RunHost
   #state: RunState = free
   #rare: RareParts | undefined = undefined
+  /** The generator that runs here. */
+  #generator: CooperativeTask<unknown> | undefined = undefined
   // Created once per run and not once per job: the end of a body is always reported to the run that called it.
   readonly #finished: (value: unknown) => void = value => this.#finish(value)
   readonly #failed: (error: unknown) => void = error => this.#fail(error)
@@ -174,6 +185,8 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.waitMs = 0
     this.heldKey = this.heldRule = undefined
     this.within = false
+    this.crashes = undefined
+    this.elsewhere = undefined
     this.#become(granted)
   }
   /**
@@ -263,17 +276,62 @@ export class Run implements Settlement, TaskHost, RunFacts {
 
   /** Calls the handler, in an async context that no other job's handler ever has. */
   launch(wall: number): void {
-    this.#become(running)
-    this.startedAt = wall
+    this.#start(wall)
     const { record } = this
-    const timeoutMs = record.extras?.timeoutMs ?? this.#host.timeoutMs
-    if (timeoutMs !== Infinity) {
-      const { clock } = this.#host
-      this.#ensureRare.timer = clock.at(clock.now() + timeoutMs, () => this.#timeout(timeoutMs))
-    }
     const context = record.live?.context
     if (context) context(() => this.#call(record))
     else this.#call(record)
+  }
+  #start(wall: number): void {
+    this.#become(running)
+    this.startedAt = wall
+    const timeoutMs = this.record.extras?.timeoutMs ?? this.#host.timeoutMs
+    if (timeoutMs === Infinity) return
+    const { clock } = this.#host
+    this.#ensureRare.timer = clock.at(clock.now() + timeoutMs, () => this.#timeout(timeoutMs))
+  }
+
+  // A body elsewhere (body-elsewhere.ts).
+
+  /** From here on the body may start in an isolate at any instant. */
+  handOver(body: BodyElsewhere): void {
+    this.elsewhere = body
+    this.payload = undefined
+  }
+  /** The handler is called there. */
+  startElsewhere(wall: number): void {
+    this.#start(wall)
+  }
+  finishElsewhere(value: unknown): void {
+    this.#finish(value)
+  }
+  failElsewhere(error: unknown): void {
+    this.#fail(error)
+  }
+  /**
+   * The body was ended together with its isolate, because of another body. A body that had timed out was itself to end.
+   */
+  displace(): void {
+    const before = this.#endBody()
+    if ((before & open) !== 0) {
+      const timedOut = this.#rare?.timedOut
+      if (timedOut && before !== interrupted) this.#judge(timedOut)
+      else this.#settle('interrupted')
+    }
+    if (before !== ended) this.#host.released(this)
+  }
+  /**
+   * The isolate ended by itself. The job goes back, or fails with `error` if there is one, or stays underway without a
+   * body until a verdict settles it.
+   */
+  crash(crashes: number, error: unknown, awaitsVerdict: boolean): void {
+    const before = this.#endBody()
+    if ((before & open) !== 0 && !awaitsVerdict) {
+      this.crashes = crashes
+      this.error = error
+      this.#settle(error === undefined ? 'interrupted' : 'failed')
+    }
+    if (before !== ended) this.#host.released(this)
   }
   #call(record: JobRecord): void {
     const scope = new AsyncResource('DispatchQueueJob')
@@ -319,28 +377,29 @@ export class Run implements Settlement, TaskHost, RunFacts {
       value =>
         context.runInAsyncScope(step, undefined, resume, value)
     const { next, throw: thrown, return: returned } = generator
-    this.task = this.#host.cooperator.adopt({
+    const task = this.#host.cooperator.adopt({
       next: within(next),
       ...(thrown && { throw: within(thrown) }),
       ...(returned && { return: within(returned) }),
     } as Iterator<unknown, unknown, unknown>)
-    void this.task.whenDone().then(this.#finished, error => {
+    this.task = this.#generator = task
+    void task.whenDone().then(this.#finished, error => {
       if (!this.#rare?.returnCalled) this.#fail(error)
     })
     // The call that created the generator may have cancelled its own job, or stopped the queue: then the body never
     // starts.
     if (this.settled || this.#rare?.aborted !== undefined) this.#close()
     else {
-      this.task.begin()
-      if (this.#host.parked && this.task.running && !this.task.parked) this.task.pause()
+      task.begin()
+      if (this.#host.parked && task.running && !task.parked) task.pause()
     }
   }
   /** Runs the generator's `finally`, whose end is the end of the body. */
   #close(): void {
     const rare = this.#ensureRare
-    if (!this.task || rare.returnCalled || this.bodyEnded) return
+    if (!this.#generator || rare.returnCalled || this.bodyEnded) return
     rare.returnCalled = true
-    void this.task.abandon(rare.aborted).then(() => this.#fail(rare.aborted))
+    void this.#generator.abandon(rare.aborted).then(() => this.#fail(rare.aborted))
   }
 
   #finish(value: unknown): void {
@@ -401,6 +460,10 @@ export class Run implements Settlement, TaskHost, RunFacts {
     return rare.bodyEnd.promise
   }
   #judge(error: unknown): void {
+    if (this.#host.judges === false) {
+      this.error = error
+      return this.#settle('failed')
+    }
     const { maxHoldMs, ruleNames, clock, retry } = this.#host
     const { extras, attempt } = this.record
     const verdict = settlementOfError(error, {
@@ -450,6 +513,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   /** Cancels the job at once, and aborts the signal of its body. */
   cancel(reason: unknown): boolean {
     if (this.settled) return false
+    if (this.elsewhere && !this.launched) this.#host.presumeStarted?.(this)
     const error = reason instanceof CancelledError ? reason : new CancelledError(reason)
     this.error = error
     this.#settleFirst('cancelled')
@@ -458,6 +522,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   }
   /** The job went to another run: nothing that this run reports counts any more, and the signal of its body aborts. */
   lose(error: unknown): void {
+    if (this.elsewhere && !this.launched && this.open) this.#host.presumeStarted?.(this)
     if (this.open) this.#become(lost)
     this.abort(error)
   }
@@ -474,7 +539,8 @@ export class Run implements Settlement, TaskHost, RunFacts {
     rare.timer = clock.at(clock.now() + stuckAfterMs, () => this.#stuck())
     rare.timer.unref()
     rare.controller?.abort(rare.aborted)
-    this.#close()
+    if (this.elsewhere) this.elsewhere.abort(rare.aborted)
+    else this.#close()
   }
   /**
    * The body ignores its signal. If a retry was to follow, it cannot: it would run beside this body, or wait for ever.

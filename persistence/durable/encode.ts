@@ -89,7 +89,7 @@ export function settledColumns(
 }
 
 function endOf(settled: Settlement): SettleExtras {
-  const { kind, grant, waitMs, heldKey, heldRule, error, text, bodyContinues, notAlone } = settled
+  const { kind, grant, waitMs, heldKey, heldRule, error, text, bodyContinues, notAlone, crashes } = settled
   return {
     ...(freesStart(settled) && grant !== 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
@@ -97,6 +97,7 @@ function endOf(settled: Settlement): SettleExtras {
     ...(heldRule === undefined ? {} : { heldRule }),
     ...(bodyContinues ? { bodyContinues } : {}),
     ...(notAlone ? { notAlone } : {}),
+    ...(crashes === undefined ? {} : { crashes }),
     ...(transitionOf(kind).keepsError ? { error: text ?? errorToJson(error) } : {}),
   }
 }

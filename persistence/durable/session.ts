@@ -285,12 +285,13 @@ export class DurableSession implements BacklogSession, LinkClient {
     return this.#resultOf(done, notices, unreadable)
   }
   #exchangeRequest(exchange: Exchange, settled: readonly Settlement[]): ExchangeRequest {
-    const { now, wall, room, mayLaunch } = exchange
+    const { now, wall, room, mayLaunch, suspectRoom } = exchange
     const { keep } = this.#options
     const { storeClock } = this.#link
     return {
       ...{ kind: 'exchange', queue: this.#queue, number: this.#link.nextNumber(), acknowledged: this.#acknowledged },
       ...{ works: this.works, now: this.#host(now), wall, room, mayLaunch },
+      ...(suspectRoom && { suspectRoom }),
       ...(storeClock.errorMs > 0 && { errorMs: storeClock.errorMs }),
       ...(this.#keysVersion > 0 && { keysVersion: this.#keysVersion }),
       settled: settledColumns(settled, wall, keep.finishedMs > 0),
@@ -518,6 +519,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     // An earlier reply may have reported the same already, or a later state.
     const isSuperseded = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
     if (isSuperseded) return this.#identities.forget(record)
+    if (settled.crashes !== undefined) record.ensureExtras().crashes = settled.crashes
     const { end, keepsError } = transitionOf(kind)
     if (end === undefined) {
       this.#identities.forget(record)

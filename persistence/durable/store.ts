@@ -22,6 +22,7 @@ import type {
   Overridden,
   SettleKind,
   StateCounts,
+  SuspectRoom,
   UnchangedBecause,
   WaitReason,
 } from '../../lib/backlog.ts'
@@ -183,6 +184,8 @@ export interface ExchangeRequest {
   }
   /** Whether the queue would start jobs if it had room. */
   readonly mayLaunch: boolean
+  /** If bodies run in isolates, whose end leaves the process alive: how many suspects may be claimed. */
+  readonly suspectRoom?: SuspectRoom
   /** grant, at, grant, at, … */
   readonly launched: readonly number[]
   /** The same for starts in other rates than that of the queue. */
@@ -212,6 +215,8 @@ export interface SettleExtras {
   readonly bodyContinues?: boolean
   /** For a job that was to run alone: it went back because other bodies run in this process. */
   readonly notAlone?: boolean
+  /** The isolate of the body ended by itself: the job's crashes from now on. */
+  readonly crashes?: number
   /** `finishWithin` recorded this ending already, in the caller's own transaction. */
   readonly within?: boolean
 }

@@ -10,15 +10,8 @@
  * The order among suspects: within a queue those with fewer crashes first, then by priority, then by put. Between queues,
  * whose priorities cannot be compared, those with fewer crashes first, then the one that has waited longer.
  */
-import { inOrderOfStart, type Ordered } from '../../lib/rules/order.ts'
+import { patienceMs, type Standing } from '../../lib/rules/suspects.ts'
 
-/** A suspect that has waited for this long goes before other jobs; for one that runs alone, a busy process drains. */
-export const patienceMs = 300_000
-/**
- * After its second crash a suspect lets other jobs go first for this long, and after each further crash for twice as
- * long.
- */
-const restMs = 1_000
 /** How long a process keeps itself idle for a job of another queue, which is notified and may not make an exchange. */
 const maxYieldMs = 1_000
 /** How soon a queue that got nothing because of a suspect makes another exchange, although it is notified of that run's end. */
@@ -29,11 +22,6 @@ const nextLookMs = 250
  */
 const crowdedMs = 10_000
 
-/** The facts that decide a suspect's position. */
-export interface Standing {
-  readonly crashes: number
-  readonly since: number
-}
 /** A suspect that runs. */
 interface SuspectRun {
   readonly seq: number
@@ -76,28 +64,10 @@ interface Waiting extends Candidates {
   yieldedAt: number | undefined
 }
 
-/** From this many crashes on a job runs alone: the next one fails it. */
-export function aloneFrom(crashLimit: number): number {
-  return Math.max(crashLimit - 1, 1)
-}
-/** The order among the suspects of one queue. */
-export function inOrderOfSuspects(
-  a: Ordered & Pick<Standing, 'crashes'>,
-  b: Ordered & Pick<Standing, 'crashes'>,
-): number {
-  return a.crashes - b.crashes || inOrderOfStart(a, b)
-}
 /** The order among the first suspects of several queues. */
 function inOrderOfQueues(a: Standing, b: Standing): number {
   return a.crashes - b.crashes || a.since - b.since
 }
-/** Whether a suspect goes before the other jobs of its queue, behind them, or in its order of start. */
-export function precedence({ crashes, since }: Standing, now: number): 'first' | 'last' | 'inOrder' {
-  const waitedMs = now - since
-  if (waitedMs >= patienceMs) return 'first'
-  return crashes >= 2 && waitedMs < restMs * 2 ** (crashes - 2) ? 'last' : 'inOrder'
-}
-
 export class SuspectLine {
   /** The suspects that wait in the queues of this process, as of the last exchange of each. */
   readonly #waiting = new Map<number, Waiting>()

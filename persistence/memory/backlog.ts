@@ -181,7 +181,7 @@ class MemorySession implements BacklogSession {
     for (const { record, reason } of back ?? []) this.#cancel(record, reason, now)
     queue.prune(now, keep, settled.length)
     queue.makeReady(now, wall)
-    const claimed = queue.claim(exchange, keep)
+    const claimed = queue.claim(exchange, keep, this.declaration.crashLimit)
     // A queue that puts elsewhere may be waiting for this one to be idle, or for space.
     if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()
     const result = queue.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed
@@ -298,8 +298,11 @@ class MemorySession implements BacklogSession {
     const noFreeSlot = freeSlots(queue.globalWidth, queue.bodies) === 0
     const keyHeldUntil = queue.heldUntil(key)
     const bounds = { due, keyHeldUntil, blocking: queue.ruleSet.blocking(cost, now), refusal, noFreeSlot }
-    const position = record.state === 'pending' ? queue.ready.before(record) : undefined
-    const { ofKey, ...reason } = explainWait(bounds, now, wall)
+    const isSuspect = queue.suspects.has(record)
+    const line = isSuspect ? queue.suspects : queue.ready
+    const position = record.state === 'pending' ? line.before(record) : undefined
+    const { ofKey, ...waits } = explainWait(bounds, now, wall)
+    const reason = isSuspect && waits.why === undefined ? { ...waits, why: 'suspect' as const } : waits
     return { record, position, ...reason, ...(ofKey && { key }) }
   }
   listKeys(query: KeysQuery, now: number): readonly KeyReport[] {

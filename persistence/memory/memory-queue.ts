@@ -22,6 +22,7 @@ import { nextSerial } from '../../lib/job-id.ts'
 import { freeSlots } from '../../lib/limits/global-width.ts'
 import { type KeyOverride, type KeysPolicy, noKeys, overridden, textOfKeys } from '../../lib/limits/keys.ts'
 import type { LimitKind, Scope } from '../../lib/limits/limit.ts'
+import { refusalOf } from '../../lib/limits/limits.ts'
 import type { Demand } from '../../lib/limits/named-rules.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { Rate } from '../../lib/rate/rate.ts'
@@ -46,6 +47,7 @@ import { QueueRules } from './queue-rules.ts'
 import { Ready } from './ready.ts'
 import { ReadyByKey } from './ready-by-key.ts'
 import type { Remembered } from './remembered-ids.ts'
+import { Suspects } from './suspects.ts'
 
 const none: readonly JobRecord[] = []
 
@@ -60,6 +62,7 @@ interface Blocked {
 export class MemoryQueue {
   readonly jobs: JobIndex = new JobIndex()
   ready: Ready | ReadyByKey = new Ready()
+  readonly suspects: Suspects = new Suspects()
   /** The same, while keys are limited or share. */
   keys: ReadyByKey | undefined
   /** The declaration for all keys, and the overrides of single ones. */
@@ -247,7 +250,8 @@ export class MemoryQueue {
     if (due) return this.#delay(job, due.clock === 'wall' ? this.#dated : this.#due, due.at)
     job.state = 'pending'
     this.counts.pending++
-    this.ready.push(job)
+    if (job.extras && job.extras.crashes > 0) this.suspects.push(job, now)
+    else this.ready.push(job)
   }
   acceptPlain(jobs: PlainJobs): void {
     jobs.first = nextSerial(jobs.length)
@@ -265,12 +269,12 @@ export class MemoryQueue {
     const { key, runAt } = job.extras ?? {}
     const aside = key === undefined ? undefined : this.#heldKeys.get(key)?.aside
     if (job.state === 'delayed') (runAt === undefined ? this.#due : this.#dated).remove(job)
-    else if (!aside?.delete(job)) this.ready.remove(job)
+    else if (!aside?.delete(job) && !this.suspects.remove(job)) this.ready.remove(job)
   }
   reprioritize(job: JobRecord, priority: number): void {
     const { key } = job.extras ?? {}
     const aside = key === undefined ? undefined : this.#heldKeys.get(key)?.aside
-    const placed = job.state === 'pending' && !aside?.has(job)
+    const placed = job.state === 'pending' && !aside?.has(job) && !this.suspects.has(job)
     if (placed) this.ready.remove(job)
     job.priority = priority
     if (placed) this.ready.push(job)
@@ -294,7 +298,7 @@ export class MemoryQueue {
     if (key !== undefined) return this.#takeSomeOf(key, most)
     const out: JobRecord[] = []
     while (out.length < most) {
-      const job = this.ready.first ?? this.#due.first ?? this.#dated.first ?? this.#firstAside()
+      const job = this.ready.first ?? this.suspects.first ?? this.#due.first ?? this.#dated.first ?? this.#firstAside()
       if (!job) break
       this.leave(job)
       out.push(job)
@@ -319,7 +323,8 @@ export class MemoryQueue {
   takeOut(): JobRecord[] {
     const { counts, ready } = this
     const aside = [...this.#heldKeys.values()].flatMap(hold => [...hold.aside])
-    const out = [...ready, ...this.#due.jobs(), ...this.#dated.jobs(), ...aside].sort(inOrderOfStart)
+    const out = [...ready, ...this.suspects.jobs(), ...this.#due.jobs(), ...this.#dated.jobs(), ...aside]
+    out.sort(inOrderOfStart)
     for (const job of out) this.leave(job)
     counts.pending += counts.delayed
     counts.delayed = 0
@@ -384,8 +389,9 @@ export class MemoryQueue {
     return this.jobs.forget(id, now)
   }
   settle(settled: Settlement, now: number, keep: KeepPolicy): void {
-    const { record, fence, kind, error, waitMs, heldKey, heldRule } = settled
+    const { record, fence, kind, error, waitMs, heldKey, heldRule, crashes } = settled
     if (record.state !== 'underway' || record.fence !== fence) return
+    if (crashes !== undefined) record.ensureExtras().crashes = crashes
     if (freesStart(settled)) {
       this.refund(settled.grant, now)
       this.keys?.returned(record.extras?.key)
@@ -453,7 +459,7 @@ export class MemoryQueue {
       for (const job of hold.aside) this.ready.push(job)
     }
   }
-  claim({ room, mayLaunch, now, wall }: Exchange, keep: KeepPolicy): ExchangeResult {
+  claim({ room, mayLaunch, now, wall, suspectRoom }: Exchange, keep: KeepPolicy, crashLimit: number): ExchangeResult {
     const { ready, rate, ruleSet, counts, sharedPaused, keys } = this
     const keyRules = keys ? keys.rules : noKeys.rate
     const { isShared } = ruleSet
@@ -466,12 +472,17 @@ export class MemoryQueue {
     let endedUnrun = none
     let blocked: Blocked | undefined
     let demand: Demand | undefined
+    const suspects = this.suspects.candidates(suspectRoom, crashLimit, ready.first, now)
     while (claimed.length < most) {
-      const entry = keys?.next
-      const job = keys ? entry?.jobs.first : ready.first
+      const first = keys ? keys.next?.jobs.first : ready.first
+      const suspect = suspects.next(first)
+      const entry = suspect ? undefined : keys?.next
+      const job = suspect ?? first
       if (!job) break
       const { extras } = job
-      if (entry) {
+      if (suspect) {
+        if (this.#holdsSuspect(suspect, now)) continue
+      } else if (entry) {
         const refusal = keys?.refusal(entry, extras?.cost, now)
         if (refusal?.never) {
           endedUnrun = [...endedUnrun, this.#refuse(job, refusal.rule, now, keep)]
@@ -493,11 +504,15 @@ export class MemoryQueue {
           blocked = demand = undefined
           continue
         }
-        const keyStart = entry?.rate?.grant(extras?.cost, now, grace) ?? 0
-        const further = startOfKey(entry?.key, keyStart)
+        const ofKey = suspect ? keys?.entryFor(suspect) : entry
+        const keyStart = ofKey?.rate?.grant(extras?.cost, now, grace) ?? 0
+        const further = startOfKey(ofKey?.key, keyStart)
         grants.push(grantOf(grant, isShared ? [...further, ...ruleSet.charge(extras?.cost, now, grace)] : further))
       }
-      if (entry) keys?.claimed(entry, job)
+      if (suspect) {
+        this.suspects.remove(suspect)
+        keys?.runs(suspect)
+      } else if (entry) keys?.claimed(entry, job)
       else ready.remove(job)
       job.state = 'underway'
       job.attempt++
@@ -536,6 +551,12 @@ export class MemoryQueue {
     }
     return first
   }
+  /** Whether a limit or a hold of its key holds up the suspect. Where it never fits, the claim of the others finds out. */
+  #holdsSuspect({ extras }: JobRecord, now: number): boolean {
+    const { key, cost } = extras ?? {}
+    if (key === undefined) return false
+    return (this.heldUntil(key) ?? now) > now || refusalOf(this.keyScope(key), cost, now) !== undefined
+  }
   #putAside(job: JobRecord, key: string): boolean {
     const hold = this.#heldKeys.get(key)
     if (!hold) return false
@@ -545,7 +566,7 @@ export class MemoryQueue {
   }
   /** A limit was lowered below the job's cost: the job fails instead of waiting for ever. */
   #refuse(job: JobRecord, rule: RateRule | undefined, now: number, keep: KeepPolicy): JobRecord {
-    this.ready.remove(job)
+    this.leave(job)
     job.ensureExtras().error = neverStarts(job.extras?.cost, rule)
     return this.end(job, 'failed', now, keep)
   }

@@ -148,6 +148,10 @@ export class ReadyByKey {
   #entryOf({ extras }: JobRecord): KeyEntry | undefined {
     return (extras?.keyEntry as KeyEntry | undefined) ?? this.find(extras?.key)
   }
+  /** The entry of a job that is about to run. */
+  entryFor(job: JobRecord): KeyEntry {
+    return this.#entryFor(job)
+  }
   #entryFor({ extras }: JobRecord): KeyEntry {
     const entry = this.#entry(extras?.key ?? keyless)
     if (extras) extras.keyEntry = entry

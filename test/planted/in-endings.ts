@@ -190,7 +190,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'a pause in the call that makes a generator does not park it',
     file: 'lib/run/run.ts',
-    edits: [{ find: 'if (this.#host.parked && this', replace: 'if (this.bodyEnded && this' }],
+    edits: [{ find: 'if (this.#host.parked && task', replace: 'if (this.bodyEnded && task' }],
     why: 'the pause never resolves',
     finders: ['flow/task-control'],
   },

@@ -98,7 +98,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a launch is recorded before the first step of its generator',
     file: 'lib/run/run.ts',
-    edits: [{ find: 'this.task.begin()', replace: 'this.task.enter()' }],
+    edits: [{ find: 'task.begin()', replace: 'task.enter()' }],
     why: 'I5: first lines of generators run later than their launches are recorded, and crowd into the next window',
     finders: ['flow/forms', 'limit/limit'],
   },
@@ -106,8 +106,14 @@ export const inQueue: readonly Plant[] = [
     name: 'how late a launch may be recorded has a cap',
     file: 'lib/dispatch/launcher.ts',
     edits: [
-      { find: 'const at = clock.now()', replace: 'const at = Math.min(clock.now(), before + 5)' },
-      { find: '    this.running++\n', replace: '    const before = clock.now()\n    this.running++\n' },
+      {
+        find: 'const at = clock.now()',
+        replace: 'const at = Math.min(clock.now(), (run as unknown as { before: number }).before + 5)',
+      },
+      {
+        find: '    this.running++\n',
+        replace: '    this.running++\n    Object.assign(run, { before: clock.now() })\n',
+      },
     ],
     why: 'I5: a process that is halted before a first line records it too early, and frees its place too early',
     finders: ['flow/forms'],
@@ -118,7 +124,7 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: 'if (cost) next.spent.unshift',
-        replace: 'if (cost && limited === undefined) next.spent.unshift',
+        replace: 'if (cost && run === undefined) next.spent.unshift',
       },
     ],
     why: 'I5: after a halt of more than a window what was launched meanwhile costs nothing',
@@ -189,7 +195,7 @@ export const inQueue: readonly Plant[] = [
       },
       {
         find: `
-    if (run.launched) this.#bodyEnded(run)
+    if (run.launched || run.elsewhere) this.#bodyEnded(run)
     this.runs.remove(run)
     this.slotsTaken--`,
         replace: `
@@ -411,10 +417,12 @@ export const inQueue: readonly Plant[] = [
       {
         find: `
     if ((before & open) !== 0) {
-      const timedOut`,
+      const timedOut = this.#rare?.timedOut
+      if (timedOut) this`,
         replace: `
     if (this.launched) {
-      const timedOut`,
+      const timedOut = this.#rare?.timedOut
+      if (timedOut) this`,
       },
     ],
     why: 'I3: a job that was cancelled or timed out ends a second time when its body returns',

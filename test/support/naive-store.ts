@@ -271,6 +271,7 @@ function operationsOf(store: NaiveStore): execute.StoreOperations<Queue, Job> {
     },
     holdKey: ({ heldKeys }, key, until) => void heldKeys.set(key, Math.max(until, heldKeys.get(key) ?? 0)),
     crowded: now => line.crowded(now),
+    crashed: (_queue, job, crashes) => void changed(job, { crashes }),
     countCrash: (_queue, job, { crashes, launchUnreported }) => void changed(job, { crashes, launchUnreported }),
     awaitVerdict: (_queue, job, isOwned) => execute.awaitsVerdict(changed(job), isOwned ? worker : undefined),
     report: ({ reports }, { seq, worker: from }, row) =>

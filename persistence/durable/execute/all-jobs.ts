@@ -12,8 +12,9 @@ import { maxClaimed, maxPruned } from '../../../lib/rules/bounds.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import { dueCheckAt, dueOf } from '../../../lib/rules/due.ts'
 import { inOrderOfStart, listOrder } from '../../../lib/rules/order.ts'
+import { inOrderOfSuspects } from '../../../lib/rules/suspects.ts'
 import type { ExchangeRequest, JobRow, ListReply, ListRequest } from '../store.ts'
-import { type Claimant, inOrderOfSuspects, type SuspectLine } from '../suspect-line.ts'
+import type { Claimant, SuspectLine } from '../suspect-line.ts'
 import { Admission, claimFacts, grantOfCharges } from './admission.ts'
 import { claimAmongSuspects, claimEach, type JobClaim } from './claim.ts'
 import { claimInTurns, type JobsInTurn, type KeyInTurn, KeysInTurn } from './claim-in-turns.ts'
@@ -194,6 +195,7 @@ export function claimFrom<Queue extends ClaimedQueue>(
       line,
       claimant,
       mayLaunch: mayLaunch && !queue.sharedPaused,
+      suspectRoom: request.suspectRoom,
       crashLimit: queue.crashLimit,
       suspects: suspectsIn,
     },

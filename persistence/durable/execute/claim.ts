@@ -3,7 +3,9 @@
  *
  * `suspect-line.ts` decides when suspects are claimed. Where keys take turns, claim-in-turns.ts chooses the other jobs.
  */
-import { aloneFrom, type Claimant, precedence, type Standing, type SuspectLine } from '../suspect-line.ts'
+import type { SuspectRoom } from '../../../lib/backlog.ts'
+import { aloneFrom, precedence, type Standing } from '../../../lib/rules/suspects.ts'
+import type { Claimant, SuspectLine } from '../suspect-line.ts'
 import type { Obstacle } from './admission.ts'
 import type { ClaimReply } from './claim-reply.ts'
 
@@ -45,6 +47,8 @@ export interface SuspectStore<Suspect extends Standing> {
   /** Whether the queue would start jobs if it had room. */
   readonly mayLaunch: boolean
   readonly crashLimit: number
+  /** The bodies run in isolates, and suspects follow the rules of these. */
+  readonly suspectRoom?: SuspectRoom | undefined
   /** Since when the oldest suspect with at least as many crashes waits. */
   waitsSince(crashes: number): number | undefined
   /** The suspects whose number of crashes is in this range, in their order. */
@@ -74,6 +78,7 @@ export function claimAmongSuspects<Suspect extends Standing>(
     reply.nextLookAt = line.nextLook(now)
     return
   }
+  if (store.suspectRoom) return claimForIsolates(claim, store, store.suspectRoom)
   const lone = firstOf(claim, store.suspects(limit, Infinity))
   const first = firstOf(claim, store.suspects(1, limit))
   const plan = line.plan(claimant, { aloneSince: lone && store.waitsSince(limit), first })
@@ -86,6 +91,42 @@ export function claimAmongSuspects<Suspect extends Standing>(
   if (suspect && goesFirst) claimSuspect(claim, suspect, false)
   if (reply.room > 0) store.claimOthers()
   if (suspect && !goesFirst && reply.room > 0) claimSuspect(claim, suspect, false)
+}
+
+/**
+ * A suspect ends its isolate, and not this process. So it neither holds up suspects of other queues nor is held up by
+ * them; but a job of another queue that runs alone in this process has it for itself.
+ */
+function claimForIsolates<Suspect extends Standing>(
+  claim: JobClaim<Suspect>,
+  store: SuspectStore<Suspect>,
+  room: SuspectRoom,
+): void {
+  const { line, claimant, crashLimit } = store
+  const { reply } = claim
+  const plan = line.plan(claimant, { aloneSince: undefined, first: undefined })
+  reply.nextLookAt = plan.nextLookAt
+  if (plan.claims !== 'others') return
+  const limit = aloneFrom(crashLimit)
+  const claimSome = (behind: boolean): void => {
+    for (const [from, below, most] of [
+      [limit, Infinity, room.alone],
+      [1, limit, room.beside],
+    ] as const) {
+      for (let left = behind ? most - (taken.get(from) ?? 0) : most; left > 0 && reply.room > 0; left--) {
+        const suspect = firstOf(claim, store.suspects(from, below))
+        if (!suspect) break
+        const order = precedence(suspect, claimant.now)
+        if (!behind && (order === 'last' || (order === 'inOrder' && !store.isBefore(suspect)))) break
+        claimSuspect(claim, suspect, false)
+        taken.set(from, (taken.get(from) ?? 0) + 1)
+      }
+    }
+  }
+  const taken = new Map<number, number>()
+  claimSome(false)
+  if (reply.room > 0) store.claimOthers()
+  if (reply.room > 0) claimSome(true)
 }
 
 /** The first suspect that could start now. */

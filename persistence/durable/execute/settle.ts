@@ -44,6 +44,8 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   holdKey(queue: Queue, key: string, until: number): void
   /** A job that was to run alone has found other bodies here. */
   crowded(now: number): void
+  /** The job has had so many crashes by now. If it waits, it is a suspect. */
+  crashed(queue: Queue, job: Job, crashes: number): void
   /** The error and the times of a run are kept while its job waits. */
   keepError(queue: Queue, job: Job, run: SettledRun): void
 }
@@ -82,6 +84,7 @@ export function settleRun<Queue extends QueueState, Job extends LeftByRun>(
     else notices.lostRuns.add(seq)
     return
   }
+  if (extras.crashes !== undefined) store.crashed(queue, job, extras.crashes)
   const { limits } = store
   const { end, keepsError, holdsRate } = transitionOf(kind)
   if (end !== undefined) {

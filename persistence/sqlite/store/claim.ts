@@ -88,7 +88,7 @@ export class Claims {
   /** @param room How many jobs the queue has room for. */
   claim(queue: QueueRow, request: ExchangeRequest, room: number, endedUnrun: JobRow[]): Claimed {
     const { suspects, limits } = this.#parts
-    const { number, now, mayLaunch } = request
+    const { number, now, mayLaunch, suspectRoom } = request
     const most = queue.sharedPaused ? 0 : Math.min(room, maxClaimed)
     const claim = this.#open(queue, number, claimFacts(limits, queue, request, most), endedUnrun)
     const isQuiet = suspects.quiet(queue)
@@ -96,7 +96,10 @@ export class Claims {
       const admission = new RowAdmission(limits, claim, this.#heldKeysOf(queue, now))
       const claimOthers = (): void => (queue.sorted ? this.#byKey : this.#ready).claim(claim, admission)
       if (isQuiet) claimOthers()
-      else this.#amongSuspects.claim(claim, admission, mayLaunch && !queue.sharedPaused, claimOthers)
+      else {
+        const facts = { mayLaunch: mayLaunch && !queue.sharedPaused, suspectRoom }
+        this.#amongSuspects.claim(claim, admission, facts, claimOthers)
+      }
     }
     if (claim.room > 0) claim.blocked = this.#holdOfKey(queue, now)
     const { isRated, graceMs } = claim.facts

@@ -39,8 +39,9 @@ type TakenRow = readonly [
   ...[attempt: number, crashes: number, flags: number, grant: number],
   ...[key: string | null, keyStart: number, ruleStarts: string | null],
 ]
-interface Taken extends LeftByRun, Omit<MovingFields, 'priority' | 'attempt' | 'flags'> {
+interface Taken extends LeftByRun, Omit<MovingFields, 'priority' | 'attempt' | 'flags' | 'crashes'> {
   flags: number
+  crashes: number
   readonly key: string | null
 }
 
@@ -149,6 +150,10 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     if (this.#extendHold.run(until, queue.queueId, key).changes > 0) return
     this.#insertHold.run(queue.queueId, key, until)
     queue.holds++
+  }
+  crashed(queue: QueueRow, job: Taken, crashes: number): void {
+    if (job.crashes === 0 && crashes > 0) queue.suspects++
+    job.crashes = crashes
   }
   crowded(now: number): void {
     this.#parts.suspects.line.crowded(now)

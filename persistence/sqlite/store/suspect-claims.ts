@@ -2,6 +2,7 @@
  * Claims jobs where there are suspects, in this queue or in another of the process. ../../durable/suspect-line.ts
  * decides what starts.
  */
+import type { SuspectRoom } from '../../../lib/backlog.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
 import { claimAmongSuspects, type JobClaim, type PassedOver as Obstacle } from '../../durable/execute/claim.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
@@ -47,7 +48,7 @@ export class SuspectClaims {
   constructor(parts: SuspectClaimsParts) {
     const { db } = parts
     this.#parts = parts
-    // The order is that of inOrderOfSuspects (../../durable/suspect-line.ts).
+    // The order is that of inOrderOfSuspects (lib/rules/suspects.ts).
     this.#from = db.prepare(`
       select ${rowColumns}, r.since from rdq_suspect r left join rdq_job j on j.seq = r.seq
       where r.epoch = ? and r.crashes >= ? and r.crashes < ? order by r.crashes, r.priority, r.seq ${limitParameter}`)
@@ -61,7 +62,12 @@ export class SuspectClaims {
   }
 
   /** @param claimOthers Claims jobs that are no suspects. */
-  claim(claim: OpenClaim, admission: RowAdmission, mayLaunch: boolean, claimOthers: () => void): void {
+  claim(
+    claim: OpenClaim,
+    admission: RowAdmission,
+    { mayLaunch, suspectRoom }: { readonly mayLaunch: boolean; readonly suspectRoom?: SuspectRoom | undefined },
+    claimOthers: () => void,
+  ): void {
     const { suspects, isWorked } = this.#parts
     const { queue, now } = claim.facts
     // First, because even a queue that claims nothing must notice the end of a run.
@@ -80,7 +86,7 @@ export class SuspectClaims {
         nothingUnderway: () => suspects.empty,
         canDrain: () => suspects.canEmpty(isWorked),
       },
-      ...{ mayLaunch, crashLimit: queue.crashLimit, claimOthers },
+      ...{ mayLaunch, suspectRoom, crashLimit: queue.crashLimit, claimOthers },
       waitsSince: crashes => (this.#since.get(queue.epoch, crashes) as number | null) ?? undefined,
       suspects: (crashes, below) => this.#suspects(queue, crashes, Math.min(below, maxCrashes)),
       isBefore: row => this.#isBeforeOthers(queue, row),

@@ -61,6 +61,8 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
         timeoutMs: Infinity,
         maxHoldMs: Infinity,
         ruleNames: () => [],
+        crashPolicy: { crashLimit: 3, afterCrash: 'again' },
+        requestVerdict: () => {},
         ...options,
       },
       announcer: new Announcer({

@@ -184,3 +184,27 @@ it('B14: a finished value is kept where results are, and a checkpoint is of the 
   await exchange(session, { settled: [settle(a, 'finished', { value: 7, text: '7' })] })
   t.deepEqual([a.extras?.checkpoint?.read(), a.extras?.resultKept, a.extras?.value], ['yes', true, 7])
 })
+it('B38: a settle with crashes makes a suspect of its job, and no more suspects are claimed than there is room for', async (t, {
+  open,
+}) => {
+  const session = await open()
+  const jobs = [job('a'), job('b'), job('c'), job('d')]
+  await session.put(jobs, 0, wall)
+  await claim(session)
+  const crashes = [1, 1, 2, 2]
+  const settled = jobs.map((record, i) => settle(record, 'interrupted', { crashes: crashes[i] }))
+  await exchange(session, { settled })
+  t.deepEqual(
+    jobs.map(({ state, attempt, extras }) => [state, attempt, extras?.crashes]),
+    crashes.map(count => ['pending', 0, count]),
+  )
+  const none = await exchange(session, { room: 4, now: 10_000, suspectRoom: { beside: 0, alone: 0 } })
+  t.deepEqual(payloads(none.claimed), [])
+  const some = await exchange(session, { room: 4, now: 10_000, suspectRoom: { beside: 1, alone: 1 } })
+  t.deepEqual(payloads(some.claimed).sort(), ['a', 'c'])
+  const all = await exchange(session, { room: 4, now: 10_000, suspectRoom: { beside: 5, alone: 5 } })
+  t.deepEqual(payloads(all.claimed).sort(), ['b', 'd'])
+  const end = all.claimed.map(record => settle(record, 'failed', { crashes: 3 }))
+  await exchange(session, { settled: end, now: 10_000 })
+  t.deepEqual([session.counts.failed, session.counts.underway], [2, 2])
+})

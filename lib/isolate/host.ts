@@ -1,0 +1,246 @@
+/**
+ * The inside of an isolate: loads the handler's module, and runs many calls at once on a cooperator of its own.
+ *
+ * The queue decides everything about jobs: this file only calls the handler and reports what comes of it. Bodies are
+ * driven by the same `Run` as in the main thread. It knows no threads and no processes (entry.ts does).
+ */
+import type { Clock } from '../clock.ts'
+import { Cooperator, type RingMember, Seat } from '../cooperate/cooperator.ts'
+import { YieldPoint } from '../cooperate/yield-point.ts'
+import { describe, describeError, OptionError, PayloadError } from '../errors.ts'
+import { JobRecord, type RetryPolicy } from '../job.ts'
+import type { Cost } from '../rate/rules.ts'
+import type { Run, RunHost } from '../run/run.ts'
+import { Runs } from '../run/runs.ts'
+import type { Task } from '../run/task.ts'
+import { cleanContext } from '../support/clean-context.ts'
+import { Deferred } from '../support/deferred.ts'
+import { Fifo } from '../support/fifo.ts'
+import { CheckpointValue } from '../text/checkpoint-value.ts'
+import { Outbox, type Post } from './outbox.ts'
+import { beatMs, type CallMessage, type Opening, type ToIsolate } from './protocol.ts'
+import { unmarked } from './transfer.ts'
+import { fromWireError, toWireError } from './wire-error.ts'
+
+/** The thread or process around the host. */
+export interface HostMeans {
+  readonly clock: Clock
+  readonly post: Post
+  /** How much memory is used, in bytes. */
+  memory(): number
+  /** Imports a module by its address. */
+  load(module: string): Promise<unknown>
+  /** Ends the isolate. */
+  exit(): void
+}
+
+type Handler = (payload: unknown, task: Task) => unknown
+
+/** The queue decides whether there is another attempt, so an isolate has no use for this. */
+const noRetry: RetryPolicy = { attempts: 1, delayMs: 0, factor: 1, maxMs: 0, jitter: false }
+
+export class Host implements RunHost, RingMember {
+  readonly clock: Clock
+  readonly cooperator: Cooperator
+  readonly maxHoldMs: number = Infinity
+  readonly retry: RetryPolicy = noRetry
+  readonly timeoutMs: number = Infinity
+  readonly judges = false
+  readonly parked = false
+  handler: Handler = () => undefined
+  readonly #means: HostMeans
+  readonly #opening: Opening
+  readonly #outbox: Outbox
+  readonly #yieldPoint: YieldPoint
+  readonly #runs = new Runs(this)
+  readonly #waiting = new Fifo<CallMessage>()
+  readonly #running = new Map<number, Run>()
+  readonly #checkpoints = new Map<number, Deferred<void>>()
+  readonly #seat = new Seat(this)
+  readonly #context = cleanContext('DispatchQueueIsolate')
+  #lastCheckpoint = 0
+  #isLoaded = false
+  #expectedBeat = 0
+
+  constructor(opening: Opening, means: HostMeans) {
+    const { clock } = means
+    this.#opening = opening
+    this.#means = means
+    this.clock = clock
+    this.cooperator = new Cooperator({ slice: opening.sliceMs, clock })
+    this.#yieldPoint = new YieldPoint(this.cooperator, clock)
+    this.#outbox = new Outbox(means.post, clock)
+  }
+  ruleNames(): readonly string[] {
+    return []
+  }
+  /** Loads the module. A failure is reported, and does not throw. */
+  async start(): Promise<void> {
+    const { module } = this.#opening
+    try {
+      this.handler = handlerOf(await this.#means.load(module))
+      this.#isLoaded = true
+      this.#outbox.push({ kind: 'loaded' })
+    } catch (error) {
+      this.#outbox.push({ kind: 'refused', error: toWireError(error) })
+    }
+    this.#outbox.flush()
+    this.#beat()
+    if (this.#isLoaded && this.#waiting.length > 0) this.cooperator.enter(this.#seat)
+  }
+  /** A batch of messages of the queue. */
+  take(batch: readonly ToIsolate[]): void {
+    for (const message of batch) this.#take(message)
+  }
+  #take(message: ToIsolate): void {
+    switch (message.kind) {
+      case 'call':
+        this.#waiting.push(message)
+        if (this.#isLoaded) this.cooperator.enter(this.#seat)
+        return
+      case 'withdraw':
+        for (const { call } of this.#waiting.takeAll()) this.#notStarted(call)
+        return
+      case 'abort':
+        return this.#abort(message.call, fromWireError(message.reason))
+      case 'park':
+        this.#running.get(message.call)?.task?.pause()
+        return this.#outbox.push({ kind: 'parked', call: message.call })
+      case 'unpark':
+        return this.#running.get(message.call)?.task?.resume()
+      case 'stored': {
+        const waiter = this.#checkpoints.get(message.checkpoint)
+        this.#checkpoints.delete(message.checkpoint)
+        return message.error ? waiter?.fail(fromWireError(message.error)) : waiter?.resolve()
+      }
+      case 'progressTaken':
+        return this.#outbox.progressTaken()
+      case 'end':
+        this.#outbox.flush()
+        // In a later turn of the loop, so that output that was written has left.
+        this.clock.soon(() => this.clock.soon(() => this.#means.exit()))
+        return
+      default:
+        message satisfies never
+    }
+  }
+  #abort(call: number, reason: unknown): void {
+    const run = this.#running.get(call)
+    if (run) return run.abort(reason)
+    const waiting = this.#waiting.takeAll()
+    for (const one of waiting) one.call === call ? this.#notStarted(call) : this.#waiting.push(one)
+  }
+  /** At once: a later call that starts says that all before it have started, or have gone back. */
+  #notStarted(call: number): void {
+    this.#outbox.push({ kind: 'notStarted', call })
+    this.#outbox.flush()
+  }
+
+  /** Starts one call. Returns whether there are more. */
+  step(): boolean {
+    const message = this.#waiting.shift()
+    if (message) this.#call(message)
+    return this.#waiting.length > 0
+  }
+  #call(message: CallMessage): void {
+    const { call, payload, startBefore } = message
+    if (startBefore !== undefined && this.#hostNow() >= startBefore) return this.#notStarted(call)
+    const record = recordOf(message)
+    // The queue must know of the start even if the first line of the handler blocks this loop, or ends the process.
+    this.#outbox.started = call
+    this.#outbox.flush()
+    const run = this.#runs.add(record, payload, 0, Infinity)
+    record.run = run
+    this.#running.set(call, run)
+    this.#context.runInAsyncScope(run.launch, run, this.clock.wall())
+    if (run.isOf(record, record.fence) && run.task?.running) this.#outbox.push({ kind: 'task', call })
+  }
+  /** The clock of the host, which all its processes share. */
+  #hostNow(): number {
+    return this.clock.now() + (this.clock.origin?.offsetMs ?? 0)
+  }
+  #beat(): void {
+    const { clock } = this
+    const now = clock.now()
+    const loopDelay = Math.max(now - (this.#expectedBeat || now), 0)
+    this.#outbox.push({ kind: 'beat', memory: this.#means.memory(), loopDelay })
+    this.#expectedBeat = now + beatMs
+    clock.at(this.#expectedBeat, () => this.#beat()).unref()
+  }
+
+  // The host of runs.
+
+  settled(run: Run): void {
+    const { seq: call } = run.record
+    this.#outbox.endProgress(call)
+    if (run.kind !== 'finished') return this.#outbox.push({ kind: 'failed', call, error: toWireError(run.error) })
+    const { value, buffers } = unmarked(run.value)
+    this.#outbox.push({ kind: 'finished', call, value }, buffers)
+  }
+  released(run: Run): void {
+    this.#running.delete(run.record.seq)
+    this.#runs.remove(run)
+    this.#runs.reuse(run)
+  }
+  abandonedBodyEnded(): void {}
+  stuck(): void {}
+  progress(run: Run, value: unknown): void {
+    this.#outbox.progress(run.record.seq, cloneOf(value, 'progress'))
+  }
+  checkpoint(run: Run, value: unknown): Promise<void> {
+    const stored = new Deferred<void>()
+    try {
+      const copy = CheckpointValue.of(value, this.#opening.strict).read()
+      const checkpoint = ++this.#lastCheckpoint
+      this.#checkpoints.set(checkpoint, stored)
+      this.#outbox.push({ kind: 'checkpoint', call: run.record.seq, checkpoint, value: copy })
+    } catch (error) {
+      stored.fail(error)
+    }
+    return stored.promise
+  }
+  spent(run: Run, cost: Cost): void {
+    this.#outbox.push({ kind: 'spent', call: run.record.seq, cost: { ...cost } })
+  }
+  breathe(): Promise<void> {
+    return this.#yieldPoint.take()
+  }
+  finishWithin(_run: Run, transaction: unknown): never {
+    const problem = `cannot be used in an isolate, because a transaction of the handler's own thread is not one of the backlog's; run this handler without isolate`
+    throw new OptionError('transaction', transaction, problem)
+  }
+}
+
+/** The default export, or that of a CommonJS module that a compiler has made of an ES module. */
+function handlerOf(module: unknown): Handler {
+  const { default: given } = module as { readonly default?: unknown }
+  if (typeof given === 'function') return given as Handler
+  const inner = (given as { readonly default?: unknown } | null | undefined)?.default
+  if (typeof inner === 'function') return inner as Handler
+  const problem = given === undefined ? 'it has no default export' : `its default export is ${describe(given)}`
+  throw new TypeError(`${problem}; it must be the handler: export default async function (payload, task) { … }`)
+}
+
+function recordOf({ call, id, payload, attempt, crashes, key, restored }: CallMessage): JobRecord {
+  const record = new JobRecord(id, payload, 0, 0)
+  record.seq = call
+  record.attempt = attempt
+  record.fence = 1
+  if (key !== undefined) record.ensureExtras().key = key
+  if (crashes > 0) record.ensureExtras().crashes = crashes
+  // A task reads a checkpoint from its stored form, and takes any other value as it is.
+  if (restored !== undefined) Object.assign(record.ensureExtras(), { checkpoint: restored })
+  return record
+}
+
+/** What is handed over is taken at the call. Throws PayloadError. */
+function cloneOf(value: unknown, what: string): unknown {
+  if ((typeof value !== 'object' || value === null) && typeof value !== 'function' && typeof value !== 'symbol') {
+    return value
+  }
+  try {
+    return structuredClone(value)
+  } catch (error) {
+    throw new PayloadError(what, `cannot be cloned (${describeError(error)}); give plain data`, { cause: error })
+  }
+}

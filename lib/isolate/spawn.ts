@@ -1,0 +1,134 @@
+/**
+ * Starts threads and processes. A simulated isolate of a test has a `Spawn` of its own.
+ *
+ * A process gets no input, and its output goes through this process, line by line, with the number of the isolate.
+ */
+import type { Readable, Writable } from 'node:stream'
+import { HandlerLoadError } from '../errors.ts'
+import type { FromIsolateBatch, Opening, ToIsolate } from './protocol.ts'
+
+/** How an isolate ended. */
+export interface Ending {
+  readonly exitCode: number | undefined
+  readonly signal: string | undefined
+  /** What a thread threw and nobody caught. */
+  readonly error: unknown
+}
+
+export interface IsolateEvents {
+  message(batch: FromIsolateBatch): void
+  /** Called once. Nothing of it runs any more. */
+  ended(ending: Ending): void
+}
+
+/** A started isolate. It may still be loading the module. */
+export interface Spawned {
+  readonly pid: number
+  /** Throws if a part of it cannot be cloned. */
+  post(batch: readonly ToIsolate[]): void
+  /** Ends it at once. `ended` follows. */
+  kill(): void
+  /** Whether it keeps this process alive; at first it does. */
+  ref(): void
+  unref(): void
+}
+
+export type Spawn = (opening: Opening, events: IsolateEvents) => Promise<Spawned>
+
+/** Settings of this process that would stop a second one, or make no sense for a file. */
+const notInherited = /^--(?:inspect|input-type|eval|print|check|interactive|test(?:-|$)|watch)|^-[a-z]*[epci]$/
+/** Those whose value is an argument of its own. */
+const withValue = /^--(?:eval|print)$|^-[a-z]*[ep]$/
+
+function inherited(args: readonly string[]): string[] {
+  return args.filter((arg, i) => !notInherited.test(arg) && !withValue.test(args[i - 1] ?? ''))
+}
+
+/** Resolved when an isolate is started, so that a bundle without the file can still be imported. */
+function entryFile(module: string): URL {
+  const here: string | undefined = import.meta.url
+  if (!here?.endsWith('/spawn.js')) {
+    const remedy = `isolates run a file of rdq, which the bundle has left behind; mark rdq as external and install it where the bundle runs`
+    throw new HandlerLoadError(module, remedy)
+  }
+  return new URL('./entry.js', import.meta.url)
+}
+
+export const spawn: Spawn = (opening, events) =>
+  opening.kind === 'thread' ? startThread(opening, events) : startProcess(opening, events)
+
+async function startThread(opening: Opening, events: IsolateEvents): Promise<Spawned> {
+  const { Worker } = await import('node:worker_threads')
+  const worker = new Worker(entryFile(opening.module), { workerData: opening, name: `rdq ${opening.queue}` })
+  let error: unknown
+  worker.on('message', (batch: FromIsolateBatch) => events.message(batch))
+  worker.on('error', thrown => {
+    error = thrown
+  })
+  worker.on('exit', exitCode => events.ended({ exitCode, signal: undefined, error }))
+  return {
+    pid: process.pid,
+    post: batch => worker.postMessage(batch),
+    kill: () => void worker.terminate(),
+    ref: () => worker.ref(),
+    unref: () => worker.unref(),
+  }
+}
+
+async function startProcess(opening: Opening, events: IsolateEvents): Promise<Spawned> {
+  const { fork } = await import('node:child_process')
+  const child = fork(entryFile(opening.module), [String(process.pid)], {
+    serialization: 'advanced',
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    execArgv: inherited(process.execArgv),
+  })
+  const prefix = `[${opening.queue} ${opening.id}] `
+  const outputs = [
+    leadThrough(child.stdout as Readable, process.stdout, prefix),
+    leadThrough(child.stderr as Readable, process.stderr, prefix),
+  ]
+  let hasEnded = false
+  const ended = (exitCode: number | undefined, signal: string | undefined, error?: unknown): void => {
+    if (hasEnded) return
+    hasEnded = true
+    events.ended({ exitCode, signal, error })
+  }
+  child.on('message', batch => events.message(batch as FromIsolateBatch))
+  child.on('error', error => ended(undefined, undefined, error))
+  // Its last messages have been read once it is disconnected, and they may be ends of jobs.
+  child.on('exit', (exitCode, signal) => {
+    const end = (): void => ended(exitCode ?? undefined, signal ?? undefined)
+    if (child.connected) child.once('disconnect', end)
+    else end()
+  })
+  child.send(opening)
+  return {
+    pid: child.pid ?? 0,
+    post: batch => void (child.connected && child.send(batch as ToIsolate[])),
+    kill: () => void child.kill('SIGKILL'),
+    ref: () => {
+      child.ref()
+      child.channel?.ref()
+    },
+    unref: () => {
+      child.unref()
+      child.channel?.unref()
+      for (const output of outputs) output.unref()
+    },
+  }
+}
+
+/** Each line with the number of its isolate, so that lines of several processes can be told apart. */
+function leadThrough(from: Readable, to: Writable, prefix: string): { unref(): void } {
+  let rest = ''
+  from.setEncoding('utf8')
+  from.on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() as string
+    if (lines.length > 0) to.write(lines.map(line => `${prefix}${line}\n`).join(''))
+  })
+  from.on('end', () => {
+    if (rest !== '') to.write(`${prefix}${rest}\n`)
+  })
+  return { unref: () => (from as unknown as { unref?(): void }).unref?.() }
+}

@@ -1,0 +1,35 @@
+/**
+ * Bodies that run in an isolate, a thread or a process, instead of in the loop of their queue.
+ *
+ * The run of such a body stays here, with its slot, its timeout and its settling. Only the call of the handler is handed
+ * over. So neither the dispatch loop nor a backlog depends on where a body runs. lib/isolate/ implements this interface.
+ */
+import type { SuspectRoom } from '../backlog.ts'
+import type { Cost } from '../rate/rules.ts'
+import type { Run } from './run.ts'
+
+export interface Elsewhere {
+  /** Undefined: the backlog decides when suspects run, because one of them may end the whole process. */
+  readonly suspectRoom: SuspectRoom | undefined
+  /** The run may begin. It reports through {@link ElsewhereHost}. */
+  handOver(run: Run): void
+  /** Runs that were handed over and have not started go back, unless they start before this arrives. */
+  withdraw(): void
+}
+
+/** The launcher, as bodies elsewhere report to it. */
+export interface ElsewhereHost {
+  /** The first line of the body is about to run. From here on rate, timeout and blame count. */
+  startedElsewhere(run: Run): void
+  finishedElsewhere(run: Run, value: unknown): void
+  failedElsewhere(run: Run, error: unknown): void
+  /** The body never started, and will not. */
+  notStarted(run: Run): void
+  /** The isolate was replaced because of another body: the job goes back, and nothing counts against it. */
+  displaced(run: Run): void
+  /** The isolate ended by itself. `alone`: the body was the only one that ever ran in it. */
+  crashed(run: Run, alone: boolean): void
+  progress(run: Run, value: unknown): void
+  checkpoint(run: Run, value: unknown): Promise<void>
+  spent(run: Run, cost: Cost): void
+}

@@ -1,0 +1,2 @@
+import '../../support/on-sqlite.ts'
+import '../isolates.test.ts'

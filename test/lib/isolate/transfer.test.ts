@@ -1,0 +1,17 @@
+import test from 'ava'
+import { transfer, unmarked } from '../../../lib/isolate/transfer.ts'
+
+test('transfer: a value is marked with what moves with it, and anything else moves nothing', t => {
+  const bytes = new Uint8Array(3)
+
+  t.deepEqual(unmarked(transfer(bytes, [bytes.buffer])), { value: bytes, buffers: [bytes.buffer] })
+  for (const value of [1, null, undefined, { a: 1 }]) t.deepEqual(unmarked(value), { value, buffers: [] })
+})
+
+test('transfer: what cannot move is refused by its place, with what to give instead', t => {
+  const bytes = new Uint8Array(3)
+
+  t.throws(() => transfer(bytes, bytes as never), { code: 'OPTION', message: /^transfer: buffers must be an array/ })
+  t.throws(() => transfer(bytes, [bytes]), { code: 'OPTION', message: /buffers\[0\].*give its \.buffer/ })
+  t.throws(() => transfer(1, ['x' as never]), { code: 'OPTION', message: /buffers\[0\] cannot be transferred/ })
+})
