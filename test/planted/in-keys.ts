@@ -265,4 +265,25 @@ export const inKeys: readonly Plant[] = [
     why: 'they never start',
     finders: ['flow/sqlite/keys'],
   },
+  {
+    name: 'on a file a job that leaves the jobs of its key is not listed',
+    file: 'persistence/sqlite/tables/location.ts',
+    edits: [{ find: 'if (sorted) this.#listOne.run(seq)', replace: 'if (!sorted) this.#listOne.run(seq)' }],
+    why: 'queue.keys() does not count a job that is delayed, and clear() of its key does not find it',
+    finders: ['persistence/sqlite/store/claim', 'persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'on a file bodies end before the state of their key is written',
+    file: 'persistence/sqlite/store/claim.ts',
+    edits: [{ find: 'if (queue.sorted) keys.saveStates(queue)', replace: 'void keys' }],
+    why: 'a key that a claim held up is never looked at again',
+    finders: ['persistence/sqlite/store/claim'],
+  },
+  {
+    name: 'on a file idle keys are forgotten only while jobs wait',
+    file: 'persistence/sqlite/store/claim.ts',
+    edits: [{ find: 'claim.nextLookAt = keyTurns.forgetIdle(queue, now)', replace: 'void keyTurns' }],
+    why: 'a million keys that were put by mistake stay in the file for ever',
+    finders: ['persistence/sqlite/store/claim'],
+  },
 ]

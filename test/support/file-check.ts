@@ -41,6 +41,12 @@ export function checkFile(path: string): string[] {
           select 1 from rdq_generated_ids m where m.queue = j.queue and j.seq >= m.seq and j.seq < m.seq + m.jobs)`)
       .all()
     if (unfound.length > 0) wrong.push(`${unfound.length} jobs cannot be found by their made ids`)
+    const unlisted = db
+      .prepare(`
+        select seq from rdq_job where key is not null and listed = 0 and seq not in (select seq from rdq_held)
+          and seq not in (select seq from rdq_underway where key is not null) and seq not in (select seq from rdq_ended)`)
+      .all()
+    if (unlisted.length > 0) wrong.push(`${unlisted.length} jobs cannot be found by their keys`)
     const counters = db
       .prepare(`
         select name, pending, delayed, underway, suspects,

@@ -87,7 +87,7 @@ export class Claims {
 
   /** @param room How many jobs the queue has room for. */
   claim(queue: QueueRow, request: ExchangeRequest, room: number, endedUnrun: JobRow[]): Claimed {
-    const { suspects, limits } = this.#parts
+    const { suspects, limits, keys, keyTurns } = this.#parts
     const { number, now, mayLaunch, suspectRoom } = request
     const most = queue.sharedPaused ? 0 : Math.min(room, maxClaimed)
     const claim = this.#open(queue, number, claimFacts(limits, queue, request, most), endedUnrun)
@@ -100,7 +100,8 @@ export class Claims {
         const facts = { mayLaunch: mayLaunch && !queue.sharedPaused, suspectRoom }
         this.#amongSuspects.claim(claim, admission, facts, claimOthers)
       }
-    }
+    } else if (queue.sorted && queue.counts.pending === 0) claim.nextLookAt = keyTurns.forgetIdle(queue, now)
+    if (queue.sorted) keys.saveStates(queue)
     if (claim.room > 0) claim.blocked = this.#holdOfKey(queue, now)
     const { isRated, graceMs } = claim.facts
     return claim.reply(isRated ? now + graceMs : Infinity)

@@ -43,7 +43,8 @@ export class Commands implements CommandStore<QueueRow, Job> {
   readonly #setPriority: SqliteStatement
   readonly #setDelayedPriority: SqliteStatement
   readonly #freeId: SqliteStatement
-  readonly #ofKey: SqliteStatement
+  readonly #listedOfKey: SqliteStatement
+  readonly #sortedOfKey: SqliteStatement
 
   constructor(parts: CommandParts) {
     const { db } = parts
@@ -52,8 +53,13 @@ export class Commands implements CommandStore<QueueRow, Job> {
     this.#continues = db.prepare('select 1 from rdq_continuing_body where seq = ? limit 1')
     this.#setPriority = db.prepare('update rdq_job set priority = ? where seq = ?')
     this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
-    this.#ofKey = db
-      .prepare(`select seq from rdq_job where queue = ? and key = ? and seq > ? order by seq ${limitParameter}`)
+    this.#listedOfKey = db
+      .prepare(`
+        select seq from rdq_job where queue = ? and key = ? and listed = 1 and seq > ? order by seq ${limitParameter}`)
+      .pluck()
+    this.#sortedOfKey = db
+      .prepare(`
+        select seq from rdq_held where epoch = ? and key = ? order by priority, seq ${limitParameter}`)
       .pluck()
     this.#freeId = db
       .prepare('delete from rdq_remembered_id where queue = ? and id = ? and forget_at > ? returning state')
@@ -155,19 +161,23 @@ export class Commands implements CommandStore<QueueRow, Job> {
     wall: number,
   ): Pick<CommandReply, 'changed' | 'count' | 'hasMore'> {
     const changed: JobRow[] = []
-    let after = 0
-    for (;;) {
-      const seqs = this.#ofKey.all(queue.queueId, key, after, maxClearedOfKey) as number[]
+    const cancelWaiting = (seqs: readonly number[]): void => {
       for (const seq of seqs) {
         const job = this.locate(queue, seq)
         if (job && isWaiting(job.state)) changed.push(this.cancel(queue, job, reason, now, wall))
       }
-      after = seqs.at(-1) ?? after
-      const hasMore = seqs.length === maxClearedOfKey
-      if (!hasMore || changed.length >= maxClearedOfKey) {
-        return { changed, count: changed.length, ...(hasMore && { hasMore }) }
-      }
     }
+    const sorted = this.#sortedOfKey.all(queue.epoch, key, maxClearedOfKey) as number[]
+    cancelWaiting(sorted)
+    let hasMore = sorted.length === maxClearedOfKey && changed.length > 0
+    for (let after = 0; !hasMore; ) {
+      const seqs = this.#listedOfKey.all(queue.queueId, key, after, maxClearedOfKey) as number[]
+      cancelWaiting(seqs)
+      if (seqs.length < maxClearedOfKey) break
+      after = seqs.at(-1) as number
+      hasMore = changed.length >= maxClearedOfKey
+    }
+    return { changed, count: changed.length, ...(hasMore && { hasMore }) }
   }
   clear(
     queue: QueueRow,

@@ -142,9 +142,19 @@ export class KeyTurns {
    */
   prepare(queue: QueueRow, now: number): { readonly unsorted: JobPosition | undefined; readonly isBehind: boolean } {
     const unsorted = this.#sortIn(queue)
+    return { unsorted, isBehind: this.#recheckDue(queue, now) }
+  }
+  /** In a queue without jobs that wait: forgets idle keys. Returns when to look for more of them. */
+  forgetIdle(queue: QueueRow, now: number): number {
+    if (this.#recheckDue(queue, now)) return now
+    this.#keys.saveStates(queue)
+    return this.#keys.firstIdle(queue) ?? Infinity
+  }
+  /** Returns whether more keys are to be checked again. */
+  #recheckDue(queue: QueueRow, now: number): boolean {
     const { rows, hasMore } = this.#keys.due(queue, now, maxRechecked)
     for (const row of rows) this.recheck(queue, row, now)
-    return { unsorted, isBehind: hasMore }
+    return hasMore
   }
   #sortIn(queue: QueueRow): JobPosition | undefined {
     const { epoch } = queue
@@ -329,6 +339,7 @@ export class KeyTurns {
       row.state = out
       this.changed(queue, row, now)
     }
+    this.#keys.saveStates(queue)
   }
 }
 

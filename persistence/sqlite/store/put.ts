@@ -7,7 +7,7 @@ import type { JobRow, JobRowExtras, RowRef } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { GeneratedIds } from '../tables/generated-ids.ts'
-import type { JobBody, JobRows } from '../tables/job.ts'
+import type { JobBody, JobRows, NewJob } from '../tables/job.ts'
 import type { JobLocations, MovingFields } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
@@ -63,11 +63,12 @@ export class Puts implements PutStore<QueueRow> {
     const { queues, jobRows, locations, fileClock, generatedIds, readyRanges, keyTurns } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request
     const now = fileClock.toFile(request.now)
+    const inFile = (at: number | undefined): number | undefined => (at === undefined ? undefined : fileClock.toFile(at))
     const first = queues.seqs(queue, ids.length)
     let seq = first
     // From here on plain jobs wait for one statement that makes all of them ready.
     let rangeFrom = first
-    const bodies: JobBody[] = []
+    const bodies: NewJob[] = []
     const flush = (): void => {
       jobRows.put(queue, bodies.splice(0))
       if (seq === rangeFrom) return
@@ -97,16 +98,16 @@ export class Puts implements PutStore<QueueRow> {
       const priority = priorities === undefined ? 0 : (priorities[index] as number)
       const head = { seq, id: ids[index] as string, payload: payloads[index] as string, priority }
       if (extra?.fingerprint !== undefined) record(index)
-      bodies.push({ ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra) })
+      const due = extra && dueOf({ dueAt: inFile(extra.dueAt), runAt: extra.runAt }, now, wall)
+      const isSorted = sorts && extra?.key !== undefined && !due
+      const listed = extra?.key !== undefined && !isSorted
+      bodies.push({ ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra), listed })
       if (extra) {
         if (seq > rangeFrom) flush()
-        const { runAt } = extra
-        const dueAt = extra.dueAt === undefined ? undefined : fileClock.toFile(extra.dueAt)
-        const due = dueOf({ dueAt, runAt }, now, wall)
         const flags = extra.fingerprint === undefined ? 0 : givenId
         const job = { seq, priority, attempt: 0, fence: 0, crashes: 0, flags }
-        if (sorts && extra.key !== undefined && !due) byKey.push([extra.key, job])
-        else locations.wait(queue, job, now, due)
+        if (isSorted) byKey.push([extra.key as string, job])
+        else locations.add(queue, job, now, due)
         rangeFrom = seq + 1
       }
       seq++

@@ -126,10 +126,12 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
     this.#nextKey = db
       .prepare(`
         select min(key) from (
-          select min(key) as key from rdq_job where queue = ? and key is not null and key > ?
+          select min(key) as key from rdq_job where queue = ? and listed = 1 and key > ?
+          union all select min(key) from rdq_held where epoch = ? and key > ?
+          union all select min(key) from rdq_underway where queue = ? and key > ?
           union all select min(key) from rdq_key where queue = ? and override is not null and key > ?)`)
       .pluck()
-    const jobsOfKey = 'select count(*) from rdq_job j where j.queue = ? and j.key = ?'
+    const jobsOfKey = 'select count(*) from rdq_job j where j.queue = ? and j.key = ? and j.listed = 1'
     const within = (table: string): string =>
       `exists (select 1 from ${table} w where w.epoch = ? and w.priority = j.priority and w.seq = j.seq)`
     this.#countsOf = db
@@ -137,8 +139,9 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
         select (select count(*) from rdq_held where epoch = ? and key = ?) +
             (${jobsOfKey} and (${within('rdq_ready')} or ${within('rdq_suspect')})),
           (${jobsOfKey} and ${within('rdq_delayed')}),
-          (${jobsOfKey} and exists (select 1 from rdq_underway u
-            where u.worker in (select worker from rdq_worker) and u.queue = j.queue and u.seq = j.seq))`)
+          (select count(*) from rdq_underway where queue = ? and key = ?) +
+            (${jobsOfKey} and exists (select 1 from rdq_underway u
+              where u.worker in (select worker from rdq_worker) and u.queue = j.queue and u.seq = j.seq and u.key is null))`)
       .raw()
     this.#heldUntil = db.prepare('select until_at from rdq_key_hold where queue = ? and key = ?').pluck()
   }
@@ -234,12 +237,13 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
   }
 
   // The operations of `reportKeys`.
-  nextKey({ queueId }: QueueRow, after: string): string | undefined {
-    return (this.#nextKey.get(queueId, after, queueId, after) as string | null) ?? undefined
+  nextKey({ queueId, epoch }: QueueRow, after: string): string | undefined {
+    const from = [queueId, after, epoch, after, queueId, after, queueId, after]
+    return (this.#nextKey.get(...from) as string | null) ?? undefined
   }
   countsOfKey({ queueId, epoch }: QueueRow, key: string): Pick<KeyReport, 'pending' | 'delayed' | 'underway'> {
     const jobs = [queueId, key]
-    const counts = this.#countsOf.get(epoch, key, ...jobs, epoch, epoch, ...jobs, epoch, ...jobs)
+    const counts = this.#countsOf.get(epoch, key, ...jobs, epoch, epoch, ...jobs, epoch, ...jobs, ...jobs)
     const [pending, delayed, underway] = counts as [number, number, number]
     return { pending, delayed, underway }
   }

@@ -22,6 +22,10 @@ export interface JobBody {
   readonly fingerprint: string | null
   readonly extras: string | null
 }
+/** A job that is put. `listed`: it has a key, and does not wait among the jobs of that key (schema.ts). */
+export interface NewJob extends JobBody {
+  readonly listed: boolean
+}
 type BodyRow = readonly [number, string, string, number, number, string | null, string | null, string | null]
 export type JobBodyExtras = Pick<JobRowExtras, 'cost' | 'retry' | 'timeoutMs'>
 
@@ -49,7 +53,7 @@ export class JobRows {
     this.#byGivenId = db
       .prepare(`select ${columns} from rdq_job where id = ? and queue = ? and fingerprint is not null`)
       .raw()
-    this.#insert = new ManyRows(db, 9, rows => `insert into rdq_job (queue, ${columns}) values ${rows}`)
+    this.#insert = new ManyRows(db, 10, rows => `insert into rdq_job (queue, ${columns}, listed) values ${rows}`)
     const row = '(?, ?, ?, ?, ?, ?)'
     this.#insertMany = db.prepare(`
       insert into rdq_job (queue, seq, id, payload, priority, queued_wall)
@@ -65,10 +69,10 @@ export class JobRows {
       insert into rdq_last_run (seq, checkpoint) values (?, ?)
       on conflict do update set checkpoint = excluded.checkpoint`)
   }
-  put({ queueId }: QueueRow, bodies: readonly JobBody[]): void {
+  put({ queueId }: QueueRow, bodies: readonly NewJob[]): void {
     const values: SqliteValue[] = []
-    for (const { seq, id, payload, priority, queuedAt, key, fingerprint, extras } of bodies) {
-      values.push(queueId, seq, id, payload, priority, queuedAt, key, fingerprint, extras)
+    for (const { seq, id, payload, priority, queuedAt, key, fingerprint, extras, listed } of bodies) {
+      values.push(queueId, seq, id, payload, priority, queuedAt, key, fingerprint, extras, listed ? 1 : 0)
     }
     this.#insert.run(values)
   }

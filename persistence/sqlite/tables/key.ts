@@ -65,6 +65,7 @@ export class KeyTable {
   readonly #each: SqliteStatement
   readonly #due: readonly SqliteStatement[]
   readonly #firstBlocked: SqliteStatement
+  readonly #firstIdle: SqliteStatement
   readonly #released: SqliteStatement
   readonly #resting: SqliteStatement
   readonly #clearReleased: SqliteStatement
@@ -95,6 +96,7 @@ export class KeyTable {
     this.#firstBlocked = db
       .prepare(`select ${columns} from rdq_key where queue = ? and state = ${blockedUntil} order by until_at limit 1`)
       .raw()
+    this.#firstIdle = db.prepare(`select min(until_at) from rdq_key where queue = ? and state = ${idle}`).pluck()
     this.#released = db
       .prepare(`select key from rdq_key_released where queue = ? order by key ${limitParameter}`)
       .pluck()
@@ -178,6 +180,10 @@ export class KeyTable {
     const row = this.#firstBlocked.get(queue.queueId) as unknown[] | undefined
     return row && this.load(queue, row)
   }
+  /** When the first idle key may be forgotten; undefined: there is none. All changes must be saved before. */
+  firstIdle({ queueId }: QueueRow): number | undefined {
+    return (this.#firstIdle.get(queueId) as number | null) ?? undefined
+  }
   /** How many bodies of the key run in all processes, including those whose jobs have ended. */
   bodies(queue: QueueRow, key: string): number {
     return this.#bodies.get(queue.queueId, key, queue.queueId, key) as number
@@ -255,6 +261,15 @@ export class KeyTable {
     }
     this.#save.run(saved)
     this.#drop.run(dropped)
+  }
+  /**
+   * Writes all changes if a key does not take turns any more. The triggers go by the states in the file, and a body may
+   * end later in the same transaction.
+   */
+  saveStates({ queueId }: QueueRow): void {
+    for (const row of this.#loaded.get(queueId)?.values() ?? []) {
+      if (row.dirty && row.state !== inTurn) return this.#saveWithRates()
+    }
   }
   #saveWithRates(): void {
     this.#rateStarts.save()

@@ -92,6 +92,7 @@ export class JobLocations {
     Record<'underway' | 'ended' | 'delayed' | 'heldJobs' | 'suspect' | 'ready', SqliteStatement>
   >
   readonly #released: SqliteStatement
+  readonly #listOne: SqliteStatement
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
   readonly #toHeldJobs: ManyRows
@@ -120,6 +121,7 @@ export class JobLocations {
       ready: db.prepare('delete from rdq_ready where epoch = ? and priority = ? and seq = ?'),
     }
     this.#released = db.prepare('insert or ignore into rdq_key_released (queue, key) values (?, ?)')
+    this.#listOne = db.prepare('update rdq_job set listed = 1 where seq = ? and key is not null and listed = 0')
     this.#toReady = db.prepare(`
       insert into rdq_ready (epoch, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?)`)
     this.#toDelayed = db.prepare(`
@@ -169,16 +171,21 @@ export class JobLocations {
     this.#priority = db.prepare('select priority from rdq_job where seq = ?').pluck()
   }
 
+  /** A job that was put before waits again. */
+  wait(queue: QueueRow, job: MovingFields, now: number, due?: Due): void {
+    this.#list(queue, job)
+    this.add(queue, job, now, due)
+  }
   /**
    * Puts a job among those that may start, or among those not due, and counts it. Suspects wait in a line of their own.
    */
-  wait(queue: QueueRow, job: MovingFields, now: number, due?: Due): void {
+  add(queue: QueueRow, job: MovingFields, now: number, due?: Due): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
     if (due) {
       this.#toDelayed.run(seq, queue.epoch, clockOf(due), due.at, priority, attempt, fence, crashes, flags)
       queue.moved(undefined, 'delayed', 1)
     } else if (crashes > 0) {
-      this.suspect(queue, job, now)
+      this.#addSuspect(queue, job, now)
       queue.moved(undefined, 'pending', 1)
     } else {
       this.#toReady.run(queue.epoch, priority, seq, attempt, fence, crashes, flags)
@@ -187,6 +194,14 @@ export class JobLocations {
   }
   /** Adds the job to the line of suspects, where it is pending. */
   suspect(queue: QueueRow, job: MovingFields, now: number): void {
+    this.#list(queue, job)
+    this.#addSuspect(queue, job, now)
+  }
+  /** Its key finds the job from now on wherever it is. In a queue that is not sorted by key that is so from its put on. */
+  #list({ sorted }: QueueRow, { seq }: MovingFields): void {
+    if (sorted) this.#listOne.run(seq)
+  }
+  #addSuspect(queue: QueueRow, job: MovingFields, now: number): void {
     const { seq, priority, attempt, fence, crashes, flags, since = now } = job
     this.#toSuspects.run(seq, queue.epoch, since, priority, attempt, fence, crashes, flags)
   }

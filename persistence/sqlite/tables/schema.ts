@@ -20,6 +20,9 @@ export const launchUnknown = 8
 /** The worker of jobs and reports that belong to no process. Its row in rdq_worker has no token. */
 export const noWorker = 0
 
+/** A key that takes turns (state 1 of rdq_key) is not checked again, and neither is one of which nothing is stored. */
+const mustCheck = 'exists (select 1 from rdq_key k where k.queue = old.queue and k.key = old.key and k.state <> 1)'
+
 export interface Step {
   /** The oldest format whose rdq may still read, and write, a file after this step. */
   readonly minReader: number
@@ -32,7 +35,9 @@ export interface Step {
  * - `epoch`: what a queue's claims walk. `clear` gives the queue a new one, and the old one is swept out step
  *   by step.
  * - `key` of rdq_underway and rdq_continuing_body: filled while the queue sorts its jobs by key (key.ts). The triggers
- *   record the keys of which a body has ended, whatever statement removes its row.
+ *   record the keys to check again because a body of theirs has ended, whatever statement removes its row.
+ * - `listed`: 1 if rdq_job_listed is needed to find the job by its key. A job that was put among those of its key is found
+ *   in rdq_held and in rdq_underway_key, and listed only once it waits elsewhere. Most never do.
  * - `rate`: whose starts they are: the number of a queue, or a negative number of a key or of a named rule.
  * - `fence`, `attempt`, `crashes`, `flags` move with a job from table to table, so that its body is never updated.
  * - instants `…_at` are of the file's own steady clock (file/clock.ts), `…_wall` of the wall clock.
@@ -99,10 +104,11 @@ create table rdq_job (
   payload text not null,
   key text,
   fingerprint text,
-  extras text
+  extras text,
+  listed integer not null default 0
 ) strict;
 create unique index rdq_job_given on rdq_job (queue, id) where fingerprint is not null;
-create index rdq_job_key on rdq_job (queue, key, seq) where key is not null;
+create index rdq_job_listed on rdq_job (queue, key, seq) where listed = 1;
 
 create table rdq_generated_ids (
   queue integer not null,
@@ -229,7 +235,7 @@ create table rdq_underway (
 ) strict, without rowid;
 create index rdq_underway_key on rdq_underway (queue, key) where key is not null;
 create index rdq_underway_verdict on rdq_underway (queue) where flags & ${awaitingVerdict} != 0;
-create trigger rdq_underway_released after delete on rdq_underway when old.key is not null begin
+create trigger rdq_underway_released after delete on rdq_underway when old.key is not null and ${mustCheck} begin
   insert or ignore into rdq_key_released (queue, key) values (old.queue, old.key);
 end;
 
@@ -241,7 +247,8 @@ create table rdq_continuing_body (
   primary key (seq, worker)
 ) strict, without rowid;
 create index rdq_continuing_body_key on rdq_continuing_body (queue, key);
-create trigger rdq_continuing_body_released after delete on rdq_continuing_body when old.key is not null begin
+create trigger rdq_continuing_body_released after delete on rdq_continuing_body
+when old.key is not null and ${mustCheck} begin
   insert or ignore into rdq_key_released (queue, key) values (old.queue, old.key);
 end;
 

@@ -322,3 +322,33 @@ test('keys: a suspect waits for its key as other jobs do', async (t, subject) =>
 
   t.deepEqual(run.sort(), ['a1', 'a2'])
 })
+
+test('keys: the report of a key counts its jobs wherever they are, and a clear finds all that wait', async (t, subject) => {
+  const [a, b] = await two(subject, { width: 9 })
+  await a.put(keyed('a1', 'a2', 'a3', 'a4', 'a5', 'b1'))
+  const [delayed, ready, running] = (await b.claim(3)) as [Ending, Ending, Ending]
+  await b.exchange({
+    settled: [
+      { ...delayed, kind: 'retry', extras: { waitMs: 60_000 } },
+      { ...ready, kind: 'notLaunched' },
+    ],
+  })
+  await b.begin([running])
+  const counts = async () =>
+    (await list(a)).map(({ key, pending, delayed, underway }) => [key, pending, delayed, underway])
+  t.deepEqual(await counts(), [
+    ['a', 3, 1, 1],
+    ['b', 1, 0, 0],
+  ])
+
+  // The job that was running is a suspect now.
+  await b.die()
+  await a.recover(b)
+
+  t.deepEqual(await counts(), [
+    ['a', 4, 1, 0],
+    ['b', 1, 0, 0],
+  ])
+  t.is((await a.command({ kind: 'clear', key: 'a', reason: undefined })).count, 5)
+  t.deepEqual(await counts(), [['b', 1, 0, 0]])
+})

@@ -199,3 +199,49 @@ test('claim: a key is checked at its instant, also if its limit was removed befo
 
   t.is(p.exchange({ room: 5_000 }).nextLookAt, nextLookAt)
 })
+
+test('claim: nothing of thousands of keys stays in the file once their jobs have ended and their starts count no more', t => {
+  for (const keys of [{ width: 1 }, { rate: [keyRule] }, { width: 1, rate: [keyRule] }]) {
+    const p = opened({ keys: { ...noKeys, ...keys } })
+    p.put(Array.from({ length: 2_500 }, (_, i) => ({ payload: 'single', extras: { key: `k ${i}` } })))
+
+    p.exchange({ room: 0, settled: claimAll(p) })
+    for (let { nextLookAt } = p.exchange({ room: 9 }); nextLookAt < Infinity; ) {
+      p.pass(Math.max(nextLookAt - p.now, 0))
+      nextLookAt = p.exchange({ room: 9 }).nextLookAt
+    }
+
+    t.deepEqual([p.rows('rdq_key'), p.rows('rdq_key_released'), p.rows('rdq_rate_start')], [0, 0, 0])
+  }
+})
+
+test('claim: a job is listed by its key only once it waits elsewhere than among the jobs of that key', t => {
+  const p = opened({ keys: { ...noKeys, width: 1 } })
+  const listed = (): number => p.db.prepare('select count(*) from rdq_job where listed = 1').pluck().get() as number
+  p.put(Array.from({ length: 3 }, (_, i) => ({ payload: `job ${i}`, extras: { key: 'k' } })))
+  const first = p.claim(1)
+
+  t.is(listed(), 0)
+  p.exchange({ settled: first.map(one => ({ ...one, kind: 'retry' as const })) })
+
+  t.is(listed(), 1)
+})
+
+test('claim: a key that a claim holds up is looked at if a body of it ends in the same transaction', t => {
+  const p = opened({ keys: { ...noKeys, width: 1 } })
+  const jobs = ['one', 'two', 'three'].map(payload => ({ payload, extras: { key: 'k' } }))
+  p.put(jobs.slice(0, 1))
+  const running = p.claim()
+  const { first } = p.put([...jobs.slice(1), { payload: 'other', extras: { key: 'l' } }])
+
+  const replies = p.store.transact([
+    p.exchangeRequest({ room: 1, keysVersion: 1 }),
+    p.exchangeRequest({ settled: running, keysVersion: 1 }),
+  ])
+
+  t.is(replies.length, 2)
+  t.deepEqual(
+    p.claim().map(({ seq }) => seq),
+    [first],
+  )
+})
