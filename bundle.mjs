@@ -7,15 +7,23 @@
  */
 import { build } from 'rolldown'
 
-const entries = ['lib/index', 'lib/cooperate/index', 'lib/adaptive/index', 'persistence/sqlite/index', 'testing/index']
+const entries = [
+  'lib/index',
+  'lib/cooperate/index',
+  'lib/adaptive/index',
+  'lib/isolate/index',
+  'persistence/sqlite/index',
+  'testing/index',
+]
 // Whoever starts a thread or a process does so by the file beside it, so each is a file of its own, at its place.
 const host = 'persistence/sqlite/thread/thread-host'
 const thread = 'persistence/sqlite/thread/entry'
 const spawn = 'lib/isolate/spawn'
 const isolates = ['lib/isolate/entry', 'lib/isolate/orphan-watch']
+const calls = ['lib/isolate/call-thread', 'lib/isolate/call-entry']
 
 const ofPackage = {
-  input: inputsOf([...entries, host, thread, spawn, ...isolates], name => `${name}.ts`),
+  input: inputsOf([...entries, host, thread, spawn, ...isolates, ...calls], name => `${name}.ts`),
   output: { dir: 'dist', chunkFileNames: 'shared/[name].js' },
 }
 

@@ -260,6 +260,39 @@ export class IsolateEndedError extends DispatchError {
   }
 }
 
+/**
+ * The thread of a call ended by itself: the function ended it, or used up its memory, or threw where nobody catches.
+ * `cause` is the uncaught error.
+ */
+export class ThreadEndedError extends DispatchError {
+  static override readonly name: string = 'ThreadEndedError'
+  readonly code = 'THREAD_ENDED'
+  readonly exitCode: number
+  constructor(exitCode: number, options?: ErrorOptions) {
+    const why = options?.cause === undefined ? '' : ` (${describeError(options.cause)})`
+    super(
+      `the thread ended by itself with exit code ${exitCode}${why} before the function had returned; the next call gets another thread`,
+      options,
+    )
+    this.exitCode = exitCode
+  }
+}
+
+/**
+ * The module given to `inThread` cannot be loaded, or its default export is no function. `cause` is what the import
+ * threw. The next call loads it again.
+ */
+export class ModuleLoadError extends DispatchError {
+  static override readonly name: string = 'ModuleLoadError'
+  readonly code = 'MODULE_LOAD'
+  /** The address of the module. */
+  readonly module: string
+  constructor(module: string, problem: string, options?: ErrorOptions) {
+    super(`the module ${module} cannot be loaded: ${problem}`, options)
+    this.module = module
+  }
+}
+
 /** The run's job went to another process, or was removed. Nothing that the run reports from now on is recorded. */
 export class LeaseLostError extends DispatchError {
   static override readonly name: string = 'LeaseLostError'

@@ -193,3 +193,74 @@ parentPort.postMessage(await queue.run(workerData))`,
 
   t.is((await runNode(['app.js'], place)).stdout, '2,4,6\n')
 })
+
+const double = `export default async (n, task) => n * 2
+`
+/** A queue on a module in threads and in processes, and a call in a thread of a function and of a module. */
+const elsewhere = `
+async function main() {
+  const url = new URL('./double.mjs', pathToFileURL(__filename))
+  for (const isolate of ['thread', 'process']) {
+    const queue = new DispatchQueue(url, { isolate })
+    const result = await queue.run(21)
+    await queue.stop()
+    if (result !== 42) throw new Error(isolate + ': ' + result)
+  }
+  const calls = [inThread(n => n * 2, [21]), inThread(url, [21])]
+  if ((await Promise.all(calls)).join() !== '42,42') throw new Error('inThread')
+  console.log('well')
+}
+main()
+`
+
+for (const [type, file, head] of [
+  [
+    'an ES module',
+    'app.mjs',
+    `import { fileURLToPath, pathToFileURL } from 'node:url'
+    import { DispatchQueue } from 'rdq'
+    import { inThread } from 'rdq/isolate'
+    const __filename = fileURLToPath(import.meta.url)`,
+  ],
+  [
+    'CommonJS',
+    'app.cjs',
+    `const { pathToFileURL } = require('node:url')
+    const { DispatchQueue } = require('rdq')
+    const { inThread } = require('rdq/isolate')`,
+  ],
+] as const) {
+  test(`environments: handlers in threads and processes, and calls in threads, from ${type}`, async t => {
+    const place = await installed.place(`elsewhere-${file}`, { [file]: `${head}\n${elsewhere}`, 'double.mjs': double })
+
+    const { code, stdout, output } = await runNode([file], place)
+
+    t.is(code, 0, output)
+    t.is(stdout, 'well\n', 'and nothing keeps the process alive')
+  })
+}
+
+test('environments: a handler in TypeScript runs where Node strips types, and is refused with what to do where it does not', async t => {
+  const place = await installed.place('elsewhere-ts', {
+    'app.mjs': `import { DispatchQueue } from 'rdq'
+      import { inThread } from 'rdq/isolate'
+      const url = new URL('./double.ts', import.meta.url)
+      const queue = new DispatchQueue(url, { isolate: 'process' })
+      queue.on('error', () => {})
+      const said = await Promise.all([
+        queue.ready().then(() => queue.run(21)).catch(error => error.message),
+        inThread(url, [21]).catch(error => error.message),
+      ])
+      await queue.stop()
+      console.log(JSON.stringify(said))`,
+    'double.ts': 'export default async (n: number): Promise<number> => n * 2',
+  })
+
+  const { code, stdout, output } = await runNode(['app.mjs'], place)
+
+  t.is(code, 0, output)
+  for (const said of JSON.parse(stdout)) {
+    if ((process.features as { typescript?: unknown }).typescript) t.is(said, 42)
+    else t.regex(said, /does not run this TypeScript: compile the module, and give the URL of its \.js file$/)
+  }
+})

@@ -46,6 +46,12 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/isolate/isolate.ts': 'one isolate, as its queue shows it: test/flow/isolates.test.ts',
   'lib/isolate/isolates.ts': 'where jobs run, and what an end means for them: test/flow/isolates.test.ts',
   'lib/isolate/isolates-of-queue.ts': 'what a queue does with them: test/flow/isolates.test.ts',
+  'lib/isolate/index.ts': 'only names what others make; test/package.test.ts imports it as users do',
+  'lib/isolate/call-protocol.ts': 'only types',
+  'lib/isolate/call-thread.ts': 'how threads of calls are started: test/lib/isolate/thread-pool.test.ts',
+  'lib/isolate/call-entry.ts': 'what such a thread runs: test/lib/isolate/in-thread.test.ts',
+  'lib/isolate/loaded-module.ts':
+    'modules of all kinds: test/lib/isolate/in-thread.test.ts, test/flow/isolates.test.ts',
   'lib/isolate/host.ts': 'what a handler sees in an isolate: test/flow/isolates.test.ts',
   'lib/rules/suspects.ts':
     'the order among suspects: test/persistence/sqlite/store/suspects.test.ts, test/persistence/memory/suspects.test.ts',

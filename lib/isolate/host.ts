@@ -7,7 +7,7 @@
 import type { Clock } from '../clock.ts'
 import { Cooperator, type RingMember, Seat } from '../cooperate/cooperator.ts'
 import { YieldPoint } from '../cooperate/yield-point.ts'
-import { describe, describeError, OptionError, PayloadError } from '../errors.ts'
+import { describeError, OptionError, PayloadError } from '../errors.ts'
 import { JobRecord, type RetryPolicy } from '../job.ts'
 import type { Cost } from '../rate/rules.ts'
 import type { Run, RunHost } from '../run/run.ts'
@@ -17,6 +17,7 @@ import { cleanContext } from '../support/clean-context.ts'
 import { Deferred } from '../support/deferred.ts'
 import { Fifo } from '../support/fifo.ts'
 import { CheckpointValue } from '../text/checkpoint-value.ts'
+import { defaultFunctionOf } from './loaded-module.ts'
 import { Outbox, type Post } from './outbox.ts'
 import { beatMs, type CallMessage, type Opening, type ToIsolate } from './protocol.ts'
 import { unmarked } from './transfer.ts'
@@ -35,6 +36,8 @@ export interface HostMeans {
 }
 
 type Handler = (payload: unknown, task: Task) => unknown
+
+const mustBeHandler = 'it must be the handler: export default async function (payload, task) { … }'
 
 /** The queue decides whether there is another attempt, so an isolate has no use for this. */
 const noRetry: RetryPolicy = { attempts: 1, delayMs: 0, factor: 1, maxMs: 0, jitter: false }
@@ -78,7 +81,7 @@ export class Host implements RunHost, RingMember {
   async start(): Promise<void> {
     const { module } = this.#opening
     try {
-      this.handler = handlerOf(await this.#means.load(module))
+      this.handler = defaultFunctionOf<Handler>(await this.#means.load(module), mustBeHandler)
       this.#isLoaded = true
       this.#outbox.push({ kind: 'loaded' })
     } catch (error) {
@@ -209,16 +212,6 @@ export class Host implements RunHost, RingMember {
     const problem = `cannot be used in an isolate, because a transaction of the handler's own thread is not one of the backlog's; run this handler without isolate`
     throw new OptionError('transaction', transaction, problem)
   }
-}
-
-/** The default export, or that of a CommonJS module that a compiler has made of an ES module. */
-function handlerOf(module: unknown): Handler {
-  const { default: given } = module as { readonly default?: unknown }
-  if (typeof given === 'function') return given as Handler
-  const inner = (given as { readonly default?: unknown } | null | undefined)?.default
-  if (typeof inner === 'function') return inner as Handler
-  const problem = given === undefined ? 'it has no default export' : `its default export is ${describe(given)}`
-  throw new TypeError(`${problem}; it must be the handler: export default async function (payload, task) { … }`)
 }
 
 function recordOf({ call, id, payload, attempt, crashes, key, restored }: CallMessage): JobRecord {

@@ -10,7 +10,7 @@
  */
 import type { SuspectRoom } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
-import { describeError, HandlerLoadError, IsolateEndedError, PayloadError, QueueStoppedError } from '../errors.ts'
+import { HandlerLoadError, IsolateEndedError, PayloadError, QueueStoppedError } from '../errors.ts'
 import type { ParsedIsolate } from '../options/isolate.ts'
 import { aloneFrom } from '../rules/suspects.ts'
 import type { BodyElsewhere } from '../run/body-elsewhere.ts'
@@ -19,6 +19,7 @@ import type { Run } from '../run/run.ts'
 import { Deferred } from '../support/deferred.ts'
 import { CheckpointValue } from '../text/checkpoint-value.ts'
 import { type Call, Isolate, type IsolateListener, type IsolateState } from './isolate.ts'
+import { loadProblem } from './loaded-module.ts'
 import type { Opening } from './protocol.ts'
 import type { Ending, Spawn } from './spawn.ts'
 
@@ -299,7 +300,7 @@ export class Isolates implements Elsewhere, IsolateListener {
     const error =
       cause instanceof HandlerLoadError
         ? cause
-        : new HandlerLoadError(opening.module, problemOf(cause, opening.module), { cause })
+        : new HandlerLoadError(opening.module, loadProblem(cause, opening.module), { cause })
     // The queue is suspended first, because the jobs that go back must not be claimed at once.
     if (!this.#usable.some(({ state }) => state === 'open')) this.#suspension ??= queue.suspendLaunches()
     if (!this.#retry) {
@@ -336,15 +337,4 @@ class WaitingBody implements BodyElsewhere {
 
 function howOf({ exitCode, signal }: Ending): string {
   return signal === undefined ? `with exit code ${exitCode}` : `by signal ${signal}`
-}
-
-/** The reason, and what to do about it. */
-function problemOf(cause: unknown, module: string): string {
-  const code = (cause as { readonly code?: unknown } | null | undefined)?.code
-  const isTypeScript = /\.[cm]?tsx?$/.test(module)
-  const hint = isTypeScript && (code === 'ERR_UNKNOWN_FILE_EXTENSION' || cause instanceof SyntaxError)
-  const remedy = hint
-    ? '; this Node.js does not run this TypeScript: compile the module, and give the URL of its .js file'
-    : ''
-  return `${describeError(cause)}${remedy}`
 }

@@ -15,3 +15,10 @@ test('transfer: what cannot move is refused by its place, with what to give inst
   t.throws(() => transfer(bytes, [bytes]), { code: 'OPTION', message: /buffers\[0\].*give its \.buffer/ })
   t.throws(() => transfer(1, ['x' as never]), { code: 'OPTION', message: /buffers\[0\] cannot be transferred/ })
 })
+
+test('transfer: a buffer that has moved already is refused', t => {
+  const { buffer } = new Uint8Array(3)
+  structuredClone(buffer, { transfer: [buffer] })
+
+  t.throws(() => transfer(1, [buffer]), { code: 'OPTION', message: /buffers\[0\] has been transferred already/ })
+})

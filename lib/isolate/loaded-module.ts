@@ -1,0 +1,27 @@
+/** The function that a thread or process takes from a module, and why it may have none. */
+import { describe, describeError } from '../errors.ts'
+
+/**
+ * The default export, or that of a CommonJS module that a compiler has made of an ES module. Throws TypeError if it is no
+ * function. `remedy` says what it must be.
+ */
+export function defaultFunctionOf<Result extends (...args: never[]) => unknown>(
+  module: unknown,
+  remedy: string,
+): Result {
+  const { default: given } = module as { readonly default?: unknown }
+  if (typeof given === 'function') return given as Result
+  const inner = (given as { readonly default?: unknown } | null | undefined)?.default
+  if (typeof inner === 'function') return inner as Result
+  const problem = given === undefined ? 'it has no default export' : `its default export is ${describe(given)}`
+  throw new TypeError(`${problem}; ${remedy}`)
+}
+
+/** Why the module could not be loaded, and what to do about it. */
+export function loadProblem(cause: unknown, module: string): string {
+  const { code } = (cause ?? {}) as { readonly code?: unknown }
+  const isTypeScript = /\.[cm]?tsx?$/.test(module)
+  const isRefused = code === 'ERR_UNKNOWN_FILE_EXTENSION' || cause instanceof SyntaxError
+  const remedy = '; this Node.js does not run this TypeScript: compile the module, and give the URL of its .js file'
+  return `${describeError(cause)}${isTypeScript && isRefused ? remedy : ''}`
+}
