@@ -130,6 +130,19 @@ I13.wrong('beside its own body', /job a started in a while it ran in a/, history
 I13.right('another job of an id that was forgotten, beside a body that goes on', history =>
   history.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').put('a').start('a'),
 )
+I13.right('the retry of another job of a forgotten id, beside a body of the first that goes on', history =>
+  history
+    .opened({ idsMs: 1 })
+    .put('a')
+    .start('a', 1, { fence: 1 })
+    .announced('a', 'failed')
+    .at(10)
+    .put('a')
+    .start('a', 1, { fence: 1 })
+    .release('a', { code: 'RETRY_LATER' })
+    .emitted('delayed', 'a')
+    .start('a', 1, { fence: 2 }),
+)
 I13.wrong('a retry beside the body before it', /job a started in a while it ran in a/, history =>
   history.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').change('retry', 'a').start('a'),
 )
