@@ -1,5 +1,5 @@
 /** Queries about the jobs of a queue, and about why a job does not run. They change nothing. */
-import type { StateCounts, WaitReason } from '../backlog.ts'
+import type { StateCounts } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { describe, JobUnknownError, numberHint, OptionError } from '../errors.ts'
@@ -9,6 +9,7 @@ import { checkLabel } from '../options/options.ts'
 import { isWellFormed } from '../parse/label.ts'
 import { oneOf, optionsOf } from '../parse/option-names.ts'
 import type { RateRule } from '../rate/rules.ts'
+import { reasonInQueue } from '../rules/explain.ts'
 import { withCallSite } from '../support/call-site.ts'
 import type { Opening } from './opening.ts'
 
@@ -135,24 +136,17 @@ export class Queries {
     const found = await withCallSite(session.explain(target, now, wall))
     if (!found) throw new JobUnknownError(typeof target === 'string' ? target : target.id)
     const { record, position, notBefore, rule, key } = found
+    const { launcher } = this.#dispatch
+    const { stopping, pausedHere, sharedPaused } = this.#lifecycle
+    const isFull = launcher.slotsTaken >= launcher.width
     const waits = record.state === 'pending' || record.state === 'delayed'
     return {
       state: record.state,
-      why: waits ? this.#holder(found, position) : undefined,
+      why: waits ? reasonInQueue(found, position, { stopping, pausedHere, sharedPaused, isFull }) : undefined,
       ...(waits && key !== undefined && { key }),
       rule,
       position,
       notBefore: waits ? Math.max(wall, wall + notBefore - now) : undefined,
     }
-  }
-  #holder({ why, key }: WaitReason, position: number | undefined): Explanation['why'] {
-    const { launcher } = this.#dispatch
-    const { stopping, pausedHere, sharedPaused } = this.#lifecycle
-    if (stopping) return 'stopped'
-    if (pausedHere) return 'paused'
-    if (sharedPaused) return 'shared pause'
-    if (key !== undefined || why === 'delay' || why === 'suspect') return why
-    if (launcher.slotsTaken >= launcher.width) return 'width'
-    return why ?? (position ? 'behind others' : undefined)
   }
 }

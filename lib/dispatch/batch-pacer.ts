@@ -6,8 +6,7 @@
  * listener may take a millisecond for each. The number doubles as long as time is left in the slice.
  */
 
-/** The limit even for quick listeners, because callers that await the results have work to do, too. */
-const maxBatch = 512
+import { maxSettlements } from '../rules/bounds.ts'
 
 /**
  * Up to this number a pass is not cut short for having had few endings before: small passes cost more than they save.
@@ -22,13 +21,13 @@ export class BatchPacer {
 
   /** How many endings a pass with `remainingMs` may handle: at least one. */
   sizeFor(remainingMs: number): number {
-    const fit = this.#costMs > 0 ? Math.floor(remainingMs / this.#costMs) : maxBatch
+    const fit = this.#costMs > 0 ? Math.floor(remainingMs / this.#costMs) : maxSettlements
     return Math.max(1, Math.min(this.#bound, fit))
   }
   /** A pass has announced `count` endings in `tookMs`. */
   record(count: number, tookMs: number): void {
     this.#costMs = tookMs / count
-    if (count >= this.#bound) this.#bound = Math.min(2 * count, maxBatch)
+    if (count >= this.#bound) this.#bound = Math.min(2 * count, maxSettlements)
     else if (2 * count < this.#bound) this.#bound = Math.max(2 * count, this.#costMs < quickMs ? usualBatch : 1)
   }
 }

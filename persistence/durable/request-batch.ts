@@ -2,13 +2,8 @@
  * Facts about requests that every connection to a store needs: how many share a transaction, and which must not be
  * refused.
  */
+import { maxJobsInTransaction } from '../../lib/rules/bounds.ts'
 import type { NumberedRequest, Request } from './store.ts'
-
-/**
- * The most jobs that one transaction accepts: about half of what a queue may have in flight, so that the queue prepares
- * the next puts while these are stored. The jobs of a single call are never divided.
- */
-const maxJobsInTransaction = 1_000
 
 /** How many of these requests, from the first, go into one transaction. */
 export function batchLength(requests: readonly NumberedRequest[]): number {

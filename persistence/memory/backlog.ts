@@ -297,13 +297,13 @@ class MemorySession implements BacklogSession {
     const refusal = key !== undefined && queue.keys ? refusalOf(queue.keyScope(key), cost, now) : undefined
     const noFreeSlot = freeSlots(queue.globalWidth, queue.bodies) === 0
     const keyHeldUntil = queue.heldUntil(key)
-    const bounds = { due, keyHeldUntil, blocking: queue.ruleSet.blocking(cost, now), refusal, noFreeSlot }
     const isSuspect = queue.suspects.has(record)
+    const blocking = queue.ruleSet.blocking(cost, now)
+    const bounds = { due, keyHeldUntil, blocking, refusal, noFreeSlot, waitsForSuspect: isSuspect }
     const line = isSuspect ? queue.suspects : queue.ready
     const position = record.state === 'pending' ? line.before(record) : undefined
     const { ofKey, ...waits } = explainWait(bounds, now, wall)
-    const reason = isSuspect && waits.why === undefined ? { ...waits, why: 'suspect' as const } : waits
-    return { record, position, ...reason, ...(ofKey && { key }) }
+    return { record, position, ...waits, ...(ofKey && { key }) }
   }
   listKeys(query: KeysQuery, now: number): readonly KeyReport[] {
     return this.#queue.listKeys(query, now)

@@ -89,7 +89,7 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: 'Math.max(1, Math.min(this.#bound, fit))',
-        replace: 'Math.max(1, Math.min(this.#bound, maxBatch, fit + maxBatch))',
+        replace: 'Math.max(1, Math.min(this.#bound, maxSettlements, fit + maxSettlements))',
       },
     ],
     why: 'listeners that take a millisecond each hold up the loop for half a second',

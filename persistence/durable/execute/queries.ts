@@ -49,20 +49,19 @@ export function explain<Queue extends QueueState, Job extends ExplainedJob>(
   const { limits } = store
   const { key, cost, crashes } = job
   const isSorted = queue.keysVersion > 0
+  const isPending = job.state === 'pending'
   const bounds = {
     due: job.state === 'delayed' ? store.dueOf(job) : undefined,
     keyHeldUntil: key === undefined || isSorted ? undefined : holdOf(store, queue, key, now)?.until,
     blocking: blockingByRules(limits.rateNow(queue), namedRules(limits, queue), cost, now),
     refusal: key !== undefined && isSorted ? refusalOf(limits.keyNow(queue, key, now), cost, now) : undefined,
     noFreeSlot: queue.globalWidth < Infinity && freeSlots(queue.globalWidth, store.bodies(queue)) === 0,
+    waitsForSuspect: isPending && (crashes > 0 || store.runsAlone()),
   }
-  const { why, ofKey, ...explained } = explainWait(bounds, now, wall)
-  const isPending = job.state === 'pending'
-  const waitsForSuspect = isPending && (crashes > 0 || store.runsAlone())
+  const { ofKey, ...explained } = explainWait(bounds, now, wall)
   return {
     row: store.rowOf(queue, job),
     position: isPending ? store.startBefore(queue, job) : undefined,
-    why: why ?? (waitsForSuspect ? 'suspect' : undefined),
     ...explained,
     ...(ofKey && { key: key as string }),
   }

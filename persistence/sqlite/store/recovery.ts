@@ -4,6 +4,7 @@
  * durable/execute/recovery.ts decides what happens to each job; tables/crash-reports.ts stores crash reports. Whether a
  * worker is dead is decided by the caller, who has found the worker's lock free.
  */
+import { maxRecovered, maxVerdicts } from '../../../lib/rules/bounds.ts'
 import type { CrashOutcome } from '../../../lib/rules/crash-outcome.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
 import { type DetachStore, type LeftByCrash, recoverJob } from '../../durable/execute/recovery.ts'
@@ -19,11 +20,6 @@ import { awaitingVerdict, launchUnknown, noWorker } from '../tables/schema.ts'
 import type { Workers } from '../tables/worker.ts'
 import type { Slots } from './slots.ts'
 import type { Suspects } from './suspects.ts'
-
-/** How many jobs one transaction takes over, and how many without a worker one exchange recovers. */
-export const maxRecovered = 500
-/** How many verdicts one exchange requests. */
-const maxVerdicts = 500
 
 export interface RecoveryParts {
   readonly db: SqliteDatabase

@@ -3,7 +3,7 @@
  * cleared jobs.
  */
 
-import { maxPruned } from '../../../lib/rules/bounds.ts'
+import { maxMadeReady, maxPruned, maxSwept } from '../../../lib/rules/bounds.ts'
 import { wallLookMs } from '../../../lib/rules/due.ts'
 import type { JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement, type SqliteValue } from '../file/database.ts'
@@ -13,10 +13,7 @@ import { dated, type JobLocations, type MovingFields, steady } from '../tables/l
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 
-/** The most jobs that come due in one exchange, for each clock and key. */
-const maxMadeReady = 1_000
-/** The most jobs that are swept out in one exchange, and the delay until the next step if some are left. */
-const maxSwept = 500
+/** The delay until the next step, if jobs are left that are to be swept out. */
 const sweepIntervalMs = 10
 
 export interface UpkeepParts {

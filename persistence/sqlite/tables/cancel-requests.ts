@@ -2,11 +2,9 @@
  * The rows of rdq_cancel_request: runs that are to be cancelled, until they end. The worker of a run is the one that
  * must be notified.
  */
+import { maxCancelRequests } from '../../../lib/rules/bounds.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
-
-/** How many cancel requests one exchange reports. */
-const maxInTurn = 500
 
 interface CancelRequest {
   readonly seq: number
@@ -38,7 +36,7 @@ export class CancelRequests {
       .prepare(`
         select c.seq, c.reason, u.fence = c.fence as runs from rdq_cancel_request c
         left join rdq_underway u on u.worker = c.worker and u.queue = c.queue and u.seq = c.seq
-        where c.worker = ? and c.queue = ? and (c.reported = 0 or runs is not 1) limit ${maxInTurn}`)
+        where c.worker = ? and c.queue = ? and (c.reported = 0 or runs is not 1) limit ${maxCancelRequests}`)
       .raw()
     this.#markReported = db.prepare(
       'update rdq_cancel_request set reported = 1 where worker = ? and queue = ? and seq = ?',

@@ -5,6 +5,7 @@
  * no such queue itself. The next exchange of such a queue takes them, in any process and at any later time. They stay
  * until the reply to that exchange is acknowledged, so that the next worker gets them if this one dies before.
  */
+import { maxReportsInExchange } from '../../../lib/rules/bounds.ts'
 import { noReports, type Reports } from '../../durable/execute/exchange.ts'
 import { type JobRow, maxReports } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -13,8 +14,6 @@ import { noWorker } from './schema.ts'
 
 /** The newest reports of each name are kept. Dropped ones are counted, and the count is reported. */
 export const maxUnreported: number = maxReports
-/** How many jobs one exchange reports. */
-const maxReportsInExchange = 500
 
 type Row = readonly [number: number, seq: number | null, job: string | null, dropped: number]
 

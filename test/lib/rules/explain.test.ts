@@ -2,7 +2,7 @@ import test from 'ava'
 import { blockingByRules } from '../../../lib/limits/named-rules.ts'
 import { RuleTurns } from '../../../lib/limits/rule-turns.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
-import { explainWait, limitedBy } from '../../../lib/rules/explain.ts'
+import { explainWait, limitedBy, reasonInQueue } from '../../../lib/rules/explain.ts'
 
 const now = 1_000
 const wall = 50_000
@@ -68,4 +68,26 @@ test('explain: a hold of a named rule is a hold, with that rule', t => {
   t.deepEqual(limitedBy({ why: 'hold', rule }, 7), { rule, until: 7, hold: true })
   t.deepEqual(limitedBy({ why: 'hold', rule: undefined, key: 'k' }, 7), { rule: undefined, key: 'k', until: 7 })
   t.deepEqual(limitedBy({ why: 'rate', rule }, 7), { rule, until: 7 })
+})
+
+test('explain: a suspect is named only if nothing else holds the job up', t => {
+  const due = { clock: 'steady', at: now + 30 } as const
+
+  t.is(explainWait({ ...nothing, waitsForSuspect: true }, now, wall).why, 'suspect')
+  t.is(explainWait({ ...nothing, due, waitsForSuspect: true }, now, wall).why, 'delay')
+})
+
+test('explain: of several reasons a stop comes first, then pauses, then limits of the key, then the width', t => {
+  const facts = { stopping: true, pausedHere: true, sharedPaused: true, isFull: true }
+  const ofKey = { why: 'rate', key: 'tenant' } as const
+
+  t.is(reasonInQueue(ofKey, 1, facts), 'stopped')
+  t.is(reasonInQueue(ofKey, 1, { ...facts, stopping: false }), 'paused')
+  t.is(reasonInQueue(ofKey, 1, { ...facts, stopping: false, pausedHere: false }), 'shared pause')
+  const running = { ...facts, stopping: false, pausedHere: false, sharedPaused: false }
+  t.is(reasonInQueue(ofKey, 1, running), 'rate')
+  t.is(reasonInQueue({ why: 'rate' }, 1, running), 'width')
+  t.is(reasonInQueue({ why: 'delay' }, 1, running), 'delay')
+  t.is(reasonInQueue({ why: undefined }, 1, { ...running, isFull: false }), 'behind others')
+  t.is(reasonInQueue({ why: undefined }, 0, { ...running, isFull: false }), undefined)
 })
