@@ -1,7 +1,7 @@
 /**
- * Handles jobs that the backlog has accepted: emits their events, creates the handle for the caller, and requests a
- * exchange that may launch them. It knows the loop and the waiting callers only by the interfaces below, because they stand
- * above the puts.
+ * Handles jobs that the backlog has accepted: emits their events, creates the handle for the caller, and requests an
+ * exchange that may launch them. It knows the loop and the waiting callers only by the interfaces below, because they
+ * stand above the puts.
  */
 
 import type { Announcer } from '../announce/announcer.ts'

@@ -51,7 +51,10 @@ export function cancelEffect(state: JobState): 'ends' | 'requests' | 'none' {
   return state === 'underway' ? 'requests' : 'none'
 }
 
-/** Commands that change what holds for the name. Other queue objects should look, whatever the command changed. */
+/**
+ * Commands that set a value for the name. Other queue objects should look, whatever the command changed. Each may be
+ * executed twice: the second time it changes nothing.
+ */
 const settings: ReadonlySet<Command['kind']> = new Set(['rate', 'globalWidth', 'pause', 'key', 'clearOverrides'])
 
 export function isSetting(kind: Command['kind']): boolean {

@@ -3,7 +3,7 @@
  * refused.
  */
 import { maxJobsInTransaction } from '../../lib/rules/bounds.ts'
-import type { NumberedRequest, Request } from './store.ts'
+import type { NumberedRequest, QueryRequest, Request } from './store.ts'
 
 /** How many of these requests, from the first, go into one transaction. */
 export function batchLength(requests: readonly NumberedRequest[]): number {
@@ -17,9 +17,14 @@ export function batchLength(requests: readonly NumberedRequest[]): number {
   return count
 }
 
-/** Whether the request only reads. */
-export function isQuery(kind: Request['kind']): boolean {
-  return kind === 'find' || kind === 'list' || kind === 'explain' || kind === 'replay'
+/** The compiler asks here for each kind of query. */
+const queries: Readonly<Record<QueryRequest['kind'], true>> = {
+  ...{ find: true, list: true, explain: true, keys: true, replay: true },
+}
+
+/** Whether the request only reads, so that it needs no write transaction and no lock. */
+export function isQuery(kind: Request['kind']): kind is QueryRequest['kind'] {
+  return Object.hasOwn(queries, kind)
 }
 
 /** Whether the request waits however long the store is busy, because a refusal would lose the settles of its queue. */

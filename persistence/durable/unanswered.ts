@@ -3,6 +3,7 @@
  * was lost, and all others are sent again.
  */
 import { OutcomeUnknownError } from '../../lib/errors.ts'
+import { isSetting } from '../../lib/rules/commands.ts'
 import type { PutReplay, PutRequest, ReplayRequest, Request } from './store.ts'
 
 /** A request that waits for its reply. */
@@ -79,7 +80,7 @@ async function replayOf(
  * and a put is repeated only if it was not committed.
  */
 export function isRepeatable(request: Request): boolean {
-  return request.kind !== 'command' || request.command.kind === 'rate' || request.command.kind === 'pause'
+  return request.kind !== 'command' || isSetting(request.command.kind)
 }
 
 export function outcomeUnknown(request: Request, cause: unknown): OutcomeUnknownError {

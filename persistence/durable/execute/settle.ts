@@ -34,7 +34,7 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   readonly limits: LimitStore<Queue>
   /** The job leaves the state underway, if this worker holds it and this was its last claim. */
   take(queue: Queue, seq: number, fence: number): Job | undefined
-  /** As `endNamed`, where nobody needs the job as it ended. */
+  /** As `endWithRow`, where nobody needs the job as it ended. */
   end(queue: Queue, job: Job, ending: Ending, now: number): void
   /** Whether the handler's own transaction has recorded the ending. */
   isFinished(queue: Queue, seq: number, fence: number): boolean

@@ -7,7 +7,7 @@
  * The file may be removed while its owner lives, because cleaners of /tmp look for empty files that nobody writes. That
  * removes only the name; the lock stays. So a process that has the file open continues to test the lock itself. A
  * process that has not sees no file, and waits for {@link missingMs} before it takes the worker for dead; a living
- * owner creates its file again every second.
+ * owner creates its file again within a second of its removal.
  */
 import { chmodSync, closeSync, openSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { faultOf, fileError } from '../errors.ts'

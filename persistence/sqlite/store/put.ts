@@ -46,7 +46,7 @@ export class Puts implements PutStore<QueueRow> {
       select ?, priority, seq, 0, 0, 0, 0 from rdq_job where seq >= ? and seq < ?`)
   }
 
-  // The operations of `put`.
+  // The operations of `put`. The instants they get are those of the host, which they convert to the clock of the file.
   row(queue: QueueRow, target: RowRef): JobRow | undefined {
     return this.#parts.jobRows.row(queue, target)
   }

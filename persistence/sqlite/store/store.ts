@@ -152,6 +152,7 @@ export class Store implements StoreContract {
     }
   }
   #requestsOf(parts: Tables & { commands: Commands; exchanges: ExchangeStore<QueueRow> }): RequestStore<QueueRow> {
+    // The procedures get instants by the clock of the file. Only `put` gets the request as it is: Puts converts it.
     const { queues, jobRows, fileClock, limits, commands, exchanges } = parts
     const [puts, queries, recovery] = [new Puts(parts), new JobQueries(parts), this.#recovery]
     const names: AttachStore<QueueRow> = {

@@ -2,7 +2,7 @@
  * The loop of the thread: gathers requests into one transaction, replies after the commit, watches other processes for
  * changes and deaths, and retries what the disk or a lock refused.
  *
- * The store has the SQL, other modules have the rules of a queue, and entry.ts has the port.
+ * The store has the SQL, other modules have the rules of a queue, and run.ts listens to the port.
  */
 import { type Clock, systemClock, type Timer } from '../../../lib/clock.ts'
 import { BusyWait, busyRetryMs } from '../../durable/busy-wait.ts'
@@ -136,7 +136,7 @@ export class ThreadLoop {
     if (error) this.#giveUp(error)
     else this.#parts.post({ kind: 'fileChecked' })
   }
-  /** Handles all requests, as far as locks and the disk allow. `more` takes in those that came meanwhile. */
+  /** Handles all requests, as far as locks and the disk allow. `takeArrived` takes in those that came meanwhile. */
   work(takeArrived: () => void = () => {}): void {
     while (this.#requests.length > 0 && !this.#backoff && this.#guardFile()) {
       const requests = this.#takeBatch().filter(numbered => !this.#waitsBehindRefused(numbered))

@@ -135,6 +135,15 @@ test('local connection: requests to a busy store are repeated, in the same order
   t.deepEqual(store.transactions.map(kinds), ['put exchange'])
 })
 
+test('local connection: requests that only read go into no transaction', async t => {
+  const { link, store } = await scene()
+
+  const kinds = ['find', 'list', 'explain', 'keys'] as const
+  await Promise.all(kinds.map(kind => link.request({ kind, queue: 1 } as Request)))
+
+  t.deepEqual(store.transactions, [])
+})
+
 test('local connection: puts to a store that stays busy are refused, and exchanges go on waiting', async t => {
   const { clock, link, store } = await scene()
   store.faults = Array.from(

@@ -84,7 +84,7 @@ test('unanswered: queries, exchanges, attaches and commands that set a value can
   const check = (expected: boolean, requests: readonly Request[], assert: ExecutionContext['is']): void => {
     for (const request of requests) assert(isRepeatable(request), expected, JSON.stringify(request))
   }
-  const values = [command({ kind: 'pause' }), command({ kind: 'rate' })]
+  const values = ['rate', 'globalWidth', 'pause', 'key', 'clearOverrides'].map(kind => command({ kind }))
   check(
     true,
     [put(1), exchange, { kind: 'find', queue: 1, target: 'a' }, { kind: 'attach' } as Request, ...values],

@@ -2,7 +2,8 @@
  * An exchange whose reply was lost gets the same reply again: once it has changed the database, nothing else shows what it
  * reported.
  */
-import type { PutReply } from '../../../persistence/durable/store.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
+import type { CommandRequest, PutReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
 import type { Ending } from '../store-requests.ts'
@@ -144,4 +145,26 @@ test('replay: a put acknowledges the puts before it, and no later ones', async (
   await p.send({ ...p.putRequest(['c']), acknowledged: first.number })
 
   t.like(await p.replay(second), { existed: [] })
+})
+
+test('replay: a command that sets a value changes nothing the second time', async (t, subject) => {
+  const { p, other } = await two(subject, { keys: { width: 2, rate: [], weight: 1, order: 'fair' } })
+  const rule = { limit: 2, perMs: 1_000, unit: undefined, burst: undefined } as unknown as RateRule
+  const commands: readonly CommandRequest['command'][] = [
+    { kind: 'rate', rules: [rule] },
+    { kind: 'globalWidth', width: 3 },
+    { kind: 'pause', paused: true },
+    { kind: 'key', key: 'a', change: { width: 1, paused: true } },
+    { kind: 'clearOverrides', of: ['rate', 'keys'] },
+  ]
+  for (const command of commands) {
+    const { keys: _, ...first } = await p.command(command)
+    const { keys } = await other.exchange({ mayLaunch: false, room: 0 })
+
+    const { keys: __, ...second } = await p.command(command)
+
+    t.deepEqual(second, first, command.kind)
+    const after = await other.exchange({ mayLaunch: false, room: 0 })
+    t.deepEqual(after.keys?.overrides, keys?.overrides, command.kind)
+  }
 })

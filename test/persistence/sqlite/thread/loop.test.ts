@@ -65,6 +65,7 @@ function failing(db: ReturnType<typeof openDatabase>): Fails {
   }
 }
 interface Reply {
+  readonly isAnswered: boolean
   readonly ok: ExchangeReply | undefined
   readonly code: string | undefined
 }
@@ -111,6 +112,9 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
       return undefined
     }
     return {
+      get isAnswered() {
+        return answered() !== undefined
+      },
       get ok() {
         const reply = answered()
         if (!reply || !('ok' in reply)) return undefined
@@ -239,6 +243,24 @@ test('F18: a refused exchange is not overtaken by a later one while another proc
   await s.clock.advance(10)
 
   t.is(s.send(exchange(0)).ok?.counts.finished, 2)
+})
+
+test('queries only read, so they are answered while another process holds the lock', t => {
+  const { send } = stage(t, 'reading.db')
+  const other = new (loadSqlite())(at('reading.db'))
+  other.exec('begin immediate')
+
+  const replies = {
+    find: send({ kind: 'find', target: 'a' }),
+    list: send({ kind: 'list', state: undefined, key: undefined, limit: 1, after: undefined }),
+    explain: send({ kind: 'explain', target: 'a' }),
+    keys: send({ kind: 'keys', query: { key: undefined, state: undefined, limit: 1, after: undefined } }),
+    replay: send({ kind: 'replay', number: 1 }),
+  }
+
+  for (const [kind, { isAnswered }] of Object.entries(replies)) t.true(isAnswered, kind)
+  other.exec('rollback')
+  other.close()
 })
 
 test('F17: a damaged file is no longer written to, and every call rejects with that reason', t => {
