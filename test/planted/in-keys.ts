@@ -286,4 +286,11 @@ export const inKeys: readonly Plant[] = [
     why: 'a million keys that were put by mistake stay in the file for ever',
     finders: ['persistence/sqlite/store/claim'],
   },
+  {
+    name: 'on a file a suspect is compared with the jobs of its own key alone',
+    file: 'persistence/sqlite/store/suspect-claims.ts',
+    edits: [{ find: '[unsorted, keyTurns.nextJob(queue, now)].every', replace: '[unsorted].every' }],
+    why: 'a job that has killed its process goes before jobs that are more important',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
 ]

@@ -203,7 +203,11 @@ export function claimFrom<Queue extends ClaimedQueue>(
       const since = suspectsIn(from, Infinity).map(job => job.since)
       return since.length > 0 ? Math.min(...since) : undefined
     },
-    isBefore: suspect => !others[0] || inOrderOfStart(suspect, others[0]) < 0,
+    isBefore: suspect => {
+      const next = isSorted ? nextInTurn(others, limits, queue, claim) : others[0]
+      const ofKey = isSorted ? others.find(({ key }) => key === suspect.key) : undefined
+      return [next, ofKey].every(other => !other || inOrderOfStart(suspect, other) < 0)
+    },
     claimOthers: () => {
       if (isSorted) claimByKey(others, limits, queue, claim)
       else claimEach(claim, others)
@@ -230,27 +234,53 @@ interface KeyOfClaim extends KeyInTurn {
   readonly jobs: StoredJob[]
 }
 
-/** Keys that have got jobs since the last claim get a tag, and those without jobs lose theirs. */
+/** The keys that have jobs, in their turns. A key that has got jobs since the last claim gets a tag. */
+function keysInTurn<Queue extends ClaimedQueue>(
+  waiting: Jobs,
+  limits: LimitStore<Queue, KeyNow>,
+  queue: Queue,
+  now: number,
+): { readonly inTurn: KeysInTurn<KeyOfClaim>; readonly keys: readonly KeyOfClaim[] } {
+  const jobsOf = new Map<string, StoredJob[]>()
+  for (const job of waiting) jobsOf.set(job.key ?? keyless, [...(jobsOf.get(job.key ?? keyless) ?? []), job])
+  const inTurn = new KeysInTurn<KeyOfClaim>(queue, queue.keys?.order === 'fair')
+  const keys = [...jobsOf].map(([name, jobs]): KeyOfClaim => {
+    const ofKey = limits.keyNow(queue, name, now)
+    const [{ priority, seq }] = jobs as [StoredJob]
+    const tag = inTurn.isFair ? (queue.tags.get(name) ?? tagOnArrival(queue.keyClock, ofKey.weight)) : priority
+    return { ...ofKey, jobs, tag, tie: seq, at: -1 }
+  })
+  for (const key of keys) inTurn.add(key)
+  return { inTurn, keys }
+}
+
+/** The job that is next, of keys that no limit of theirs holds up. */
+function nextInTurn<Queue extends ClaimedQueue>(
+  waiting: Jobs,
+  limits: LimitStore<Queue, KeyNow>,
+  queue: Queue,
+  claim: Claim,
+): StoredJob | undefined {
+  const { inTurn } = keysInTurn(waiting, limits, queue, claim.reply.facts.now)
+  for (let key = inTurn.next; key; key = inTurn.next) {
+    const job = key.jobs[0] as StoredJob
+    if (claim.obstacle(job, key)?.kind !== 'keyWaits') return job
+    inTurn.leaves(key)
+  }
+  return undefined
+}
+
+/** Keys without jobs lose their tags. */
 function claimByKey<Queue extends ClaimedQueue>(
   waiting: Jobs,
   limits: LimitStore<Queue, KeyNow>,
   queue: Queue,
   claim: Claim,
 ): void {
-  const { tags, keyClock } = queue
+  const { tags } = queue
   const { reply } = claim
-  const { now } = reply.facts
-  const jobsOf = new Map<string, StoredJob[]>()
-  for (const job of waiting) jobsOf.set(job.key ?? keyless, [...(jobsOf.get(job.key ?? keyless) ?? []), job])
-  for (const name of tags.keys()) if (!jobsOf.has(name)) tags.delete(name)
-  const inTurn = new KeysInTurn<KeyOfClaim>(queue, queue.keys?.order === 'fair')
-  const keys = [...jobsOf].map(([name, jobs]): KeyOfClaim => {
-    const ofKey = limits.keyNow(queue, name, now)
-    const [{ priority, seq }] = jobs as [StoredJob]
-    const tag = inTurn.isFair ? (tags.get(name) ?? tagOnArrival(keyClock, ofKey.weight)) : priority
-    return { ...ofKey, jobs, tag, tie: seq, at: -1 }
-  })
-  for (const key of keys) inTurn.add(key)
+  const { inTurn, keys } = keysInTurn(waiting, limits, queue, reply.facts.now)
+  for (const name of tags.keys()) if (!keys.some(key => key.name === name)) tags.delete(name)
   let blocked: ClaimReply['blocked']
   const leaves = ({ jobs }: KeyOfClaim): StoredJob | undefined => {
     jobs.shift()

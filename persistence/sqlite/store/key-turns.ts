@@ -297,6 +297,17 @@ export class KeyTurns {
     return (keys ?? noKeys).order === 'fair'
   }
 
+  /** The first job of the key whose turn it is, of keys that no limit of theirs holds up. */
+  nextJob(queue: QueueRow, now: number): JobPosition | undefined {
+    const inTurn = this.among(queue, 8)
+    for (let state = inTurn.next; state; state = inTurn.next) {
+      const { firstJob } = state
+      if (!firstJob || this.refusal(state, extrasOf(firstJob).cost, now)) inTurn.leaves(state)
+      else if (inTurn.isMisplaced(state, firstJob)) inTurn.moved(state, firstJob)
+      else return firstJob
+    }
+    return undefined
+  }
   /** The keys that take turns, in their order, as far as a claim reads them. */
   among(queue: QueueRow, most: number): StoredKeysInTurn {
     this.#keys.save()

@@ -76,8 +76,8 @@ export class Puts implements PutStore<QueueRow> {
       else this.#manyReady.run(queue.epoch, rangeFrom, seq)
       queue.moved(undefined, 'pending', seq - rangeFrom)
     }
-    // Jobs that are sorted by key at once. A suspect is compared with jobs that are not sorted yet.
-    const sorts = keyTurns !== undefined && queue.sorted && queue.suspects === 0
+    // Jobs that are sorted by key at once.
+    const sorts = keyTurns !== undefined && queue.sorted
     const byKey: (readonly [key: string, MovingFields])[] = []
     // From here on jobs with generated ids wait to be recorded in one row.
     let unrecorded = 0

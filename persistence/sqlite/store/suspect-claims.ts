@@ -12,7 +12,7 @@ import type { QueueRow } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import type { RowAdmission } from './admission.ts'
 import { type Row, rowColumns } from './claim-row.ts'
-import type { KeyState, KeyTurns } from './key-turns.ts'
+import { isBefore, type KeyState, type KeyTurns } from './key-turns.ts'
 import type { OpenClaim } from './open-claim.ts'
 import type { PassedOver } from './passed-over.ts'
 import type { Suspects } from './suspects.ts'
@@ -89,7 +89,7 @@ export class SuspectClaims {
       ...{ mayLaunch, suspectRoom, crashLimit: queue.crashLimit, claimOthers },
       waitsSince: crashes => (this.#since.get(queue.epoch, crashes) as number | null) ?? undefined,
       suspects: (crashes, below) => this.#suspects(queue, crashes, Math.min(below, maxCrashes)),
-      isBefore: row => this.#isBeforeOthers(queue, row),
+      isBefore: row => (queue.sorted ? this.#isBeforeSorted(queue, row, now) : this.#isBeforeReady(queue, row)),
     })
   }
   /** Each is read once the one before it has left the line. */
@@ -110,13 +110,18 @@ export class SuspectClaims {
     if (ofKey && obstacle.kind === 'keyWaits') keyTurns.holdUp(ofKey, obstacle.refusal)
     queue.dirty = true
   }
-  #isBeforeOthers({ epoch, sorted }: QueueRow, { priority, seq, key }: SuspectRow): boolean {
-    if (sorted && this.#isBehind.get(epoch, key ?? keyless, priority, seq)) return false
+  #isBeforeReady({ epoch }: QueueRow, row: SuspectRow): boolean {
     const ready = this.#firstReady.get(epoch) as [number, number] | undefined
     const range = this.#parts.readyRanges.first(epoch)
-    const isBefore = (otherPriority: number, otherSeq: number): boolean =>
-      priority < otherPriority || (priority === otherPriority && seq < otherSeq)
-    return (!ready || isBefore(...ready)) && (!range || isBefore(0, range.seq))
+    if (ready && !isBefore(row, { priority: ready[0], seq: ready[1] })) return false
+    return !range || isBefore(row, { priority: 0, seq: range.seq })
+  }
+  #isBeforeSorted(queue: QueueRow, row: SuspectRow, now: number): boolean {
+    const { keyTurns } = this.#parts
+    const { unsorted } = keyTurns.prepare(queue, now)
+    const { priority, seq, key } = row
+    if (this.#isBehind.get(queue.epoch, key ?? keyless, priority, seq)) return false
+    return [unsorted, keyTurns.nextJob(queue, now)].every(other => !other || isBefore(row, other))
   }
   #take(claim: OpenClaim, admission: RowAdmission, row: SuspectRow, alone: boolean): void {
     const { suspects, underwayRows } = this.#parts

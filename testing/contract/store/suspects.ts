@@ -1,4 +1,5 @@
 /** How jobs run that have a crash counted against them: one at a time, and alone before the crash that would fail them. */
+import { noKeys } from '../../../lib/limits/keys.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
 import { type Ending, endingsOf, payloadsOf } from '../store-requests.ts'
@@ -103,6 +104,23 @@ test('a suspect keeps its place among the other jobs, and goes before all of the
   p.pass(patienceMs)
   t.deepEqual(await p.claimed(1), ['suspect'])
   t.deepEqual(await p.claimed(1), ['c'])
+})
+
+test('a suspect keeps its place among the jobs of other keys, of which those that a limit holds up are left out', async (t, subject) => {
+  for (const order of ['fair', 'priority'] as const) {
+    const db = await Workers.of(subject)
+    const p = await worker(db, { keys: { ...noKeys, width: 1, order } })
+    const jobs = (...payloads: string[]) =>
+      payloads.map(payload => ({ payload, extras: { key: payload[0] as string } }))
+    await p.put([{ payload: 'suspect', priority: 5, extras: { key: 's' } }])
+    await db.crash(p)
+    await p.put(jobs('a1', 'a2', 'b1', 'c1', 'c2'))
+
+    t.deepEqual(await p.claimed(1), ['a1'])
+    t.deepEqual(await p.claimed(1), ['b1'])
+    t.deepEqual(await p.claimed(1), ['c1'])
+    t.deepEqual(await p.claimed(1), ['suspect'])
+  }
 })
 
 test('with crashLimit Infinity a job that kills its process each time lets others go first, for longer each time', async (t, subject) => {
