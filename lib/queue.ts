@@ -250,7 +250,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return new Promise((resolve, reject) => {
       const record = this.#newRecord('put', payload as Payload, options, reject)
       if (!record) return
-      const call = this.#arrivals.single(record, resolve as Answer)
+      const call = this.#arrivals.putCall(record, resolve as Answer)
       if (record.live?.signal) this.#listen(record, record.live.signal, call)
       this.#intake.take(call)
     })
@@ -404,7 +404,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       this.#pauses.stop()
       this.#stopping = inCleanContext(this.#stop, this)
     }
-    this.#shutdown.within(graceMs)
+    this.#shutdown.interruptAfter(graceMs)
     this.#selfWaits.watch('stop', this.#stopping)
     return this.#stopping
   }

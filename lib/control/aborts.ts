@@ -2,7 +2,7 @@
  * Handles the abort of a signal: cancels each job that was put with it, wherever the job is by then.
  *
  * One signal may belong to very many jobs, so they are cancelled a slice at a time. No such job starts in the meantime,
- * because a launch checks the job's signal itself (`Run.isUnwanted`).
+ * because a launch checks the job's signal itself (`Run.cancelIfAborted`).
  */
 
 import type { Dispatch } from '../dispatch/dispatch.ts'
@@ -77,7 +77,7 @@ export class Aborts implements JobSignals {
           await commands.cancelAll(accepted, error)
           accepted = []
         }
-        if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
+        if (dispatch.yieldPoint.shouldYield()) await dispatch.yieldPoint.nextTurn()
       }
       if (accepted.length > 0) await commands.cancelAll(accepted, error)
       // A put that waited for space behind the withdrawn ones may fit now.

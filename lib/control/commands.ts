@@ -104,7 +104,7 @@ export class Commands {
       }
       // Very many single cancels may be answered in one turn of the event loop.
       if (dispatch.yieldPoint.fits()) return announce(done)
-      return dispatch.yieldPoint.take().then(() => announce(done))
+      return dispatch.yieldPoint.nextTurn().then(() => announce(done))
     }
     const withdraw = (done: CommandResult): void => {
       if (done.found || !waits || !intake.isWaiting(target as string)) return
@@ -138,7 +138,7 @@ export class Commands {
     if (running.length === 0) return
     for (const record of running) {
       dispatch.launcher.runs.of(record)?.cancel(error)
-      if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
+      if (dispatch.yieldPoint.shouldYield()) await dispatch.yieldPoint.nextTurn()
     }
     await dispatch.flush().catch(() => {})
   }
@@ -147,7 +147,7 @@ export class Commands {
     const { dispatch, announcer } = this.#parts
     for (const record of records) {
       announcer.ended(record)
-      if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
+      if (dispatch.yieldPoint.shouldYield()) await dispatch.yieldPoint.nextTurn()
     }
   }
   async #cancelRun(target: JobRef, error: CancelledError): Promise<boolean> {
@@ -220,7 +220,7 @@ export class Commands {
         for (const record of step.changed) cleared.push(record)
         count += step.count
         hasMore = step.hasMore === true
-        if (hasMore && dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
+        if (hasMore && dispatch.yieldPoint.shouldYield()) await dispatch.yieldPoint.nextTurn()
       }
     }
     try {
@@ -235,7 +235,7 @@ export class Commands {
     for (const entry of waiting) {
       count += sizeOf(entry)
       intake.refuse(entry, error)
-      if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
+      if (dispatch.yieldPoint.shouldYield()) await dispatch.yieldPoint.nextTurn()
     }
     await this.#reportCleared(cleared, error)
     return count

@@ -53,13 +53,13 @@ export class Shutdown {
   /** Runs whose body did not end in time. */
   readonly abandoned: Run[] = []
   /** Runs that were interrupted, in the order of their launch. */
-  cut: Run[] = []
+  interrupted: Run[] = []
   readonly #parts: ShutdownParts
   readonly #dispatch: Dispatch
   readonly #lifecycle: Lifecycle
   readonly #clock: Clock
   #timer: Timer | undefined
-  #cutAt = Infinity
+  #interruptAt = Infinity
   #ended: (() => void) | undefined
 
   constructor(parts: ShutdownParts) {
@@ -81,7 +81,7 @@ export class Shutdown {
       await this.#refuseWaiting(intake)
       // This exchange returns jobs that were claimed but not launched.
       await this.#dispatch.flush().catch(ignore)
-      await this.bodies()
+      await this.whenBodiesEnded()
       await this.#dispatch.flush().catch(ignore)
       await commands.whenReported()
       // Puts that a clear had taken, and that it put back because it failed.
@@ -91,9 +91,9 @@ export class Shutdown {
       const out = (await session.command({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
       for (const record of out) {
         results.fail(record, results.stopError('the job did not run'))
-        if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()
+        if (this.#dispatch.yieldPoint.shouldYield()) await this.#dispatch.yieldPoint.nextTurn()
       }
-      if (!durable) returned = this.#cutFirst(out)
+      if (!durable) returned = this.#interruptedFirst(out)
       for (const { record } of this.abandoned) {
         results.fail(record, new QueueStoppedError('the job was abandoned'))
         announcer.emit('abandoned', record)
@@ -112,26 +112,28 @@ export class Shutdown {
     this.#dispatch.yieldPoint.open()
     for (const entry of intake.takeWaiting()) {
       intake.refuse(entry, stopRefusal(entry))
-      if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()
+      if (this.#dispatch.yieldPoint.shouldYield()) await this.#dispatch.yieldPoint.nextTurn()
     }
   }
-  #cutFirst(out: readonly JobRecord[]): readonly JobRecord[] {
+  #interruptedFirst(out: readonly JobRecord[]): readonly JobRecord[] {
     const back = new Set(out)
-    const cut = this.cut.filter(run => run.kind === 'interrupted' && back.has(run.record)).map(run => run.record)
-    for (const record of cut) back.delete(record)
-    return [...cut, ...back]
+    const interrupted = this.interrupted
+      .filter(run => run.kind === 'interrupted' && back.has(run.record))
+      .map(run => run.record)
+    for (const record of interrupted) back.delete(record)
+    return [...interrupted, ...back]
   }
   /** Ends the first phase in `graceMs` from now, unless it ends sooner. */
-  within(graceMs: number): void {
+  interruptAfter(graceMs: number): void {
     const at = this.#clock.now() + graceMs
-    if (this.#lifecycle.phase !== 'stopping' || at >= this.#cutAt) return
-    this.#cutAt = at
+    if (this.#lifecycle.phase !== 'stopping' || at >= this.#interruptAt) return
+    this.#interruptAt = at
     this.#timer?.cancel()
-    if (graceMs === 0) void this.#cut()
-    else this.#timer = this.#clock.at(at, () => void this.#cut())
+    if (graceMs === 0) void this.#interrupt()
+    else this.#timer = this.#clock.at(at, () => void this.#interrupt())
   }
   /** Resolves when no body is left, or when the remaining ones are abandoned. */
-  async bodies(): Promise<void> {
+  async whenBodiesEnded(): Promise<void> {
     if (this.#dispatch.launcher.slotsTaken === 0) return this.#timer?.cancel()
     await new Promise<void>(resolve => {
       this.#ended = resolve
@@ -143,15 +145,15 @@ export class Shutdown {
     if (this.#dispatch.launcher.slotsTaken === 0) this.#ended?.()
   }
   /** Aborts the bodies, a slice at a time, because there may be very many and each abort calls its listeners. */
-  async #cut(): Promise<void> {
+  async #interrupt(): Promise<void> {
     this.#lifecycle.interrupt()
     const error = new QueueStoppedError('the run was cut short')
-    this.cut = [...this.#dispatch.launcher.runs].filter(run => run.launched)
-    for (const run of this.cut) run.interrupt()
+    this.interrupted = [...this.#dispatch.launcher.runs].filter(run => run.launched)
+    for (const run of this.interrupted) run.interrupt()
     this.#dispatch.yieldPoint.open()
-    for (const run of this.cut) {
+    for (const run of this.interrupted) {
       run.abort(error)
-      if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()
+      if (this.#dispatch.yieldPoint.shouldYield()) await this.#dispatch.yieldPoint.nextTurn()
     }
     if (this.#lifecycle.stopped) return
     const { isolates } = this.#parts

@@ -13,7 +13,7 @@ const atOnce = Promise.resolve()
  * The most steps between two turns of the loop. The code that awaits their outcome runs after them and has work to do,
  * too.
  */
-const maxSteps = 128
+const maxStepsInTurn = 128
 
 export class YieldPoint {
   readonly #cooperator: Cooperator
@@ -33,7 +33,7 @@ export class YieldPoint {
   }
   /**
    * For steps that come one by one, each from a call of its own: whether the next one fits into this turn of the loop. If
-   * it does not, the caller awaits `take()` before it. The first of them in a turn of the event loop begins a slice.
+   * it does not, the caller awaits `nextTurn()` before it. The first of them in a turn of the event loop begins a slice.
    */
   fits(): boolean {
     if (!this.#sliceOpened) {
@@ -44,19 +44,19 @@ export class YieldPoint {
         this.#sliceOpened = false
       })
     }
-    return this.#steps++ < maxSteps && this.#cooperator.open
+    return this.#steps++ < maxStepsInTurn && this.#cooperator.open
   }
   /** Counts a step. Returns whether to yield before the next one. */
-  step(): boolean {
+  shouldYield(): boolean {
     this.#steps++
-    return this.#steps >= maxSteps || !this.#cooperator.open
+    return this.#steps >= maxStepsInTurn || !this.#cooperator.open
   }
   /**
    * Resolves in a later turn of the loop if the slice is used up, and otherwise at once. All who wait share that turn's
    * slice.
    */
-  take(): Promise<void> {
-    if (this.#cooperator.open && this.#steps < maxSteps) return atOnce
+  nextTurn(): Promise<void> {
+    if (this.#cooperator.open && this.#steps < maxStepsInTurn) return atOnce
     return new Promise(resolve => {
       this.#waiting.push(resolve)
       if (this.#waiting.length === 1) this.#clock.soon(this.#wake)

@@ -256,7 +256,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     if (reply.endedUnrun.length > 0) for (const record of reply.endedUnrun) this.#announcer.ended(record)
     if (reply.sharedPaused !== this.#lifecycle.sharedPaused) this.#sharedPause.sharedPauseChanged(reply.sharedPaused)
     this.#settings.settingsReported()
-    this.launcher.grant(reply)
+    this.launcher.addRuns(reply)
     this.#lookNext(reply, exchange.now)
     if (reply.limited && exchange.now >= this.#limitedUntil) {
       this.#limitedUntil = reply.nextLookAt
@@ -304,7 +304,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#emitter.report(error, record ? { job: this.#announcer.jobOf(record) } : {})
   }
 
-  /** The settlement is stored, so it is announced. Only one of a run leaves a run to reuse; a verdict has none. */
+  /** The settlement is stored, so it is announced. A verdict belongs to no run, so there is none to reuse. */
   #announce(settled: Settlement, wall: number): void {
     const run = settled instanceof Run ? settled : undefined
     if (run) run.stoppedAt = wall

@@ -159,7 +159,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
   // Claimed jobs.
 
   /** Adds runs for the jobs that a reply of the backlog has granted. */
-  grant({ claimed, payloads, grants, graceUntil, cautions }: ExchangeResult): void {
+  addRuns({ claimed, payloads, grants, graceUntil, cautions }: ExchangeResult): void {
     for (let i = 0; i < claimed.length; i++) {
       const record = claimed[i] as JobRecord
       const before = this.runs.bodyOf(record, this.closing > 0)
@@ -207,13 +207,13 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     const { clock } = this
     const { grant } = run
     const limited = grant !== 0
-    if (run.settled || run.isUnwanted()) return this.#skip(run)
+    if (run.settled || run.cancelIfAborted()) return this.#skip(run)
     if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
     const isReported = run.report === reported
     if (!isReported && this.#emitter.hasListener('underway')) {
       this.#emitter.announce('underway', this.#announcer.jobOf(run.record))
       // A listener may have paused, stopped or cancelled, and has taken time.
-      if (run.settled || run.isUnwanted()) return this.#skip(run)
+      if (run.settled || run.cancelIfAborted()) return this.#skip(run)
       if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
     }
     if (run.caution !== noCaution && !isReported) return this.#launchReports.reportFirst(run)
@@ -238,12 +238,12 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     const at = clock.now()
     const { next } = this.#exchanges
     next.launched.push({ grant, at })
-    // This is so late that the grant may be forgotten by now, and its cost with it.
+    // A launch after the grace: the grant may be forgotten, so its cost is sent too.
     const cost = at < run.graceUntil ? undefined : run.record.extras?.cost
     if (cost) next.spent.unshift({ grant, cost })
     this.#loop.wake()
   }
-  /** Whether that job may start now. */
+  /** Whether that job may start now. One that must run alone and may not is marked, because it goes back as such. */
   #mayLaunchNow(run: Run, now: number): boolean {
     const may =
       this.#lifecycle.mayLaunch && this.#suspensions === 0 && this.running < this.width && now < run.graceUntil
@@ -354,7 +354,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     this.#loop.wake()
   }
   breathe(): Promise<void> {
-    return this.#yieldPoint.take()
+    return this.#yieldPoint.nextTurn()
   }
   finishWithin(run: Run, transaction: unknown, value: unknown): void | Promise<void> {
     const { session, wall } = this.#exchanges

@@ -41,7 +41,7 @@ export class NoticeHandler implements NoticeListener {
     const { yieldPoint, launcher } = this.#parts.dispatch
     for (const { record, reason } of cancels) {
       launcher.runs.of(record)?.cancel(reason)
-      if (yieldPoint.step()) await yieldPoint.take()
+      if (yieldPoint.shouldYield()) await yieldPoint.nextTurn()
     }
   }
   #loseRun(record: JobRecord): void {

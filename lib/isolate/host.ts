@@ -206,7 +206,7 @@ export class Host implements RunHost, RingMember {
     this.#outbox.push({ kind: 'spent', call: run.record.seq, cost: { ...cost } })
   }
   breathe(): Promise<void> {
-    return this.#yieldPoint.take()
+    return this.#yieldPoint.nextTurn()
   }
   finishWithin(_run: Run, transaction: unknown): never {
     const problem = `cannot be used in an isolate, because a transaction of the handler's own thread is not one of the backlog's; run this handler without isolate`

@@ -83,7 +83,7 @@ export class Arrivals implements PutListener {
   open(session: BacklogSession): void {
     this.#session = session
   }
-  single(record: JobRecord, resolve: Resolve<Job>): PutCall {
+  putCall(record: JobRecord, resolve: Resolve<Job>): PutCall {
     return new SinglePut(record, this, resolve)
   }
   /** One call of `putMany`. */

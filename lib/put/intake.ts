@@ -86,7 +86,7 @@ export class Intake implements PutReplies {
   /** How many entries of the buffer are commands. */
   #commands = 0
   /** No entry of the buffer needs a reply of its own. */
-  #onlySingleRecords = true
+  #onlyRecords = true
   /** The wall clock as read for this turn of the event loop, so that all puts of one batch share one number. */
   #wall: number | undefined
   readonly #withdrawals = new Withdrawals()
@@ -199,13 +199,13 @@ export class Intake implements PutReplies {
       const jobs = new PlainJobs(wall)
       jobs.push(payload, answer)
       this.#buffer.push(jobs)
-      this.#onlySingleRecords = false
+      this.#onlyRecords = false
       this.#schedule()
     }
     return true
   }
   take(entry: PutCall): void {
-    this.#onlySingleRecords = false
+    this.#onlyRecords = false
     this.#buffer.push(entry)
     this.#schedule()
   }
@@ -216,7 +216,7 @@ export class Intake implements PutReplies {
   command<T>(act: (session: BacklogSession) => MaybePromise<T>, alone = (): boolean => false): Promise<T> {
     return new Promise(resolve => {
       const refuse = (error: unknown): void => resolve(rejectionAtCallSite(error))
-      this.#onlySingleRecords = false
+      this.#onlyRecords = false
       this.#commands++
       const run = (): void => {
         const isAlone = alone()
@@ -303,10 +303,10 @@ export class Intake implements PutReplies {
   acceptAll(
     entries: readonly WaitingEntry[],
     records: readonly JobRecord[],
-    areSingle: boolean,
+    areRecords: boolean,
     existed: Existed,
   ): void {
-    if (areSingle && !existed) this.#listener.allAccepted(records)
+    if (areRecords && !existed) this.#listener.allAccepted(records)
     else for (const entry of entries) this.accept(entry, existed)
   }
   refuseAll(entries: readonly PutEntry[], error: unknown): void {
@@ -404,13 +404,13 @@ export class Intake implements PutReplies {
         error => this.refuseAll([first], error),
       )
     }
-    const areSingle = this.#onlySingleRecords
+    const areRecords = this.#onlyRecords
     const all = withRecords(this.#takeBatch(this.#parts.transport.batchSize))
     if (all.length === 0) return
-    const records = areSingle ? (all as JobRecord[]) : recordsOf(all)
+    const records = areRecords ? (all as JobRecord[]) : recordsOf(all)
     this.#send(
       records,
-      existed => this.acceptAll(all, records, areSingle, existed),
+      existed => this.acceptAll(all, records, areRecords, existed),
       error => this.#refusals.refused(all, error),
     )
   }
@@ -435,17 +435,16 @@ export class Intake implements PutReplies {
   }
   /** Sends everything up to the next command, after the puts that wait for space. */
   #sendRefusable(): Promise<void> {
-    const areSingle = this.#onlySingleRecords
+    const areRecords = this.#onlyRecords
     const buffered = withRecords(this.#takeBatch(Infinity))
     if (this.#buffer.length === 0) this.#mayBeRefused = this.#anyMayBeRefused
     this.#spaceFreed = false
-    return this.#overflow.send(buffered, areSingle)
+    return this.#overflow.send(buffered, areRecords)
   }
   /** The next entries that make a batch of `most` jobs, up to the next command. */
   #takeBatch(most: number): PutEntry[] {
     const buffer = this.#buffer
-    if (buffer.length <= most && this.#onlySingleRecords)
-      return this.#withdrawals.remaining(this.#takeAll() as PutEntry[])
+    if (buffer.length <= most && this.#onlyRecords) return this.#withdrawals.remaining(this.#takeAll() as PutEntry[])
     let count = 0
     for (let records = 0; count < buffer.length && (count === 0 || records < most); count++) {
       const entry = buffer.at(count) as BufferEntry
@@ -459,7 +458,7 @@ export class Intake implements PutReplies {
   }
   #take(count: number): BufferEntry[] {
     const taken = this.#buffer.take(count)
-    if (this.#buffer.length === 0) this.#onlySingleRecords = true
+    if (this.#buffer.length === 0) this.#onlyRecords = true
     return taken
   }
   #batchDone(): void {

@@ -75,10 +75,10 @@ export class Overflow {
   }
   /**
    * Sends as many as fit of these puts, after those that wait already. The others wait.
-   * @param areSingle Each entry is the record of a single job.
+   * @param areRecords Each entry is the record of a single job.
    */
-  send(entries: readonly WaitingEntry[], areSingle: boolean): Promise<void> {
-    if (!this.hasNext) return this.#sendNew(entries, areSingle)
+  send(entries: readonly WaitingEntry[], areRecords: boolean): Promise<void> {
+    if (!this.hasNext) return this.#sendNew(entries, areRecords)
     for (const entry of entries) this.#wait(entry)
     return this.#sendWaiting()
   }
@@ -89,11 +89,11 @@ export class Overflow {
       if (rest.length > 0) return this.putBack(rest)
     }
   }
-  async #sendNew(all: readonly WaitingEntry[], areSingle: boolean): Promise<void> {
+  async #sendNew(all: readonly WaitingEntry[], areRecords: boolean): Promise<void> {
     for (let from = 0; from < all.length; ) {
       const to = endOfFitting(all, from, this.#space)
       const batch = to - from === all.length ? all : all.slice(from, to)
-      const rest = await this.#refusals.send(batch, areSingle)
+      const rest = await this.#refusals.send(batch, areRecords)
       from = to
       if (rest.length === 0) continue
       for (const entry of rest) this.#wait(entry)

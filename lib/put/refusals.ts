@@ -14,8 +14,13 @@ import { type Existed, type PutEntry, recordsOf, type WaitingEntry } from './req
 /** Answers the callers of puts. */
 export interface PutReplies {
   accept(entry: WaitingEntry, existed: Existed): void
-  /** @param areSingle Each entry is the record of a single job. */
-  acceptAll(entries: readonly WaitingEntry[], records: readonly JobRecord[], areSingle: boolean, existed: Existed): void
+  /** @param areRecords Each entry is the record of a single job. */
+  acceptAll(
+    entries: readonly WaitingEntry[],
+    records: readonly JobRecord[],
+    areRecords: boolean,
+    existed: Existed,
+  ): void
   refuseAll(entries: readonly PutEntry[], error: unknown): void
 }
 
@@ -43,16 +48,16 @@ export class Refusals {
   }
   /**
    * Sends puts together, and one by one if the backlog refuses them. Returns those for which there was no space.
-   * @param areSingle Each entry is the record of a single job.
+   * @param areRecords Each entry is the record of a single job.
    */
-  async send(entries: readonly WaitingEntry[], areSingle: boolean): Promise<readonly WaitingEntry[]> {
+  async send(entries: readonly WaitingEntry[], areRecords: boolean): Promise<readonly WaitingEntry[]> {
     const { clock, waits } = this.#parts
     const session = this.#session as BacklogSession
     if (entries.length > 1 || !waits) {
-      const records = areSingle ? (entries as JobRecord[]) : recordsOf(entries)
+      const records = areRecords ? (entries as JobRecord[]) : recordsOf(entries)
       try {
         const reply = session.put(records, clock.now(), clock.wall())
-        this.#replies.acceptAll(entries, records, areSingle, isPromise(reply) ? await reply : reply)
+        this.#replies.acceptAll(entries, records, areRecords, isPromise(reply) ? await reply : reply)
         return []
       } catch (error) {
         // Puts that may be stored already must not be sent again.

@@ -6,7 +6,7 @@
 import { inOrderOfStart, type Ordered } from './order.ts'
 
 /** A suspect that has waited for this long goes before other jobs; for one that runs alone, a busy process drains. */
-export const patienceMs = 300_000
+export const suspectPatienceMs = 300_000
 /**
  * After its second crash a suspect lets other jobs go first for this long, and after each further crash for twice as
  * long.
@@ -31,6 +31,6 @@ export function inOrderOfSuspects(
 /** Whether a suspect goes before the other jobs of its queue, behind them, or in its order of start. */
 export function precedence({ crashes, since }: Standing, now: number): 'first' | 'last' | 'inOrder' {
   const waitedMs = now - since
-  if (waitedMs >= patienceMs) return 'first'
+  if (waitedMs >= suspectPatienceMs) return 'first'
   return crashes >= 2 && waitedMs < restMs * 2 ** (crashes - 2) ? 'last' : 'inOrder'
 }

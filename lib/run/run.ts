@@ -506,7 +506,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
    * Checked before the launch: if the job's signal has aborted, the body never starts, however far the cancel itself
    * has come.
    */
-  isUnwanted(): boolean {
+  cancelIfAborted(): boolean {
     const signal = this.record.live?.signal
     return signal?.aborted === true && this.cancel(cancelledBy(signal))
   }

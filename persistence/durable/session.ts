@@ -152,27 +152,27 @@ export class DurableSession implements BacklogSession, LinkClient {
   }
   async #attach(looks: boolean): Promise<void> {
     const { clock } = this.#options
-    const instants = { now: this.#host(clock.now()), wall: clock.wall() }
+    const instants = { now: this.#toStore(clock.now()), wall: clock.wall() }
     this.attached(await this.#request<AttachReply>({ ...this.attachRequest, ...instants, looks }))
   }
   attached({ queue, counts, sharedPaused, keys, ...settings }: AttachReply): void {
     if (queue === 0) return
     this.#queue = queue
-    this.#settingsNow(settings)
+    this.#applySettings(settings)
     this.replaced ??= settings.replaced
     this.#counts = counts
     this.sharedPaused = sharedPaused
-    this.#keysNow(keys)
+    this.#applyKeys(keys)
     this.attachRequest = { ...this.attachRequest, rate: undefined, keys: undefined, globalWidth: undefined }
   }
-  #settingsNow({ rules, globalWidth, overridden }: SettingsNow): void {
+  #applySettings({ rules, globalWidth, overridden }: SettingsNow): void {
     this.#settings = {
       rules,
       ...(globalWidth !== undefined && { globalWidth }),
       ...(overridden && { overridden }),
     }
   }
-  #keysNow(keys: KeysNow | undefined): void {
+  #applyKeys(keys: KeysNow | undefined): void {
     if (keys === undefined) return
     this.#keysVersion = keys.version
     this.keys = { policy: keys.policy, overrides: new Map(keys.overrides) }
@@ -230,7 +230,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     const { putNumbers } = this.#link
     const { acknowledged } = putNumbers
     const number = putNumbers.next()
-    const request = { queue: this.#queue, number, acknowledged, now: this.#host(now), wall, size, ...columns }
+    const request = { queue: this.#queue, number, acknowledged, now: this.#toStore(now), wall, size, ...columns }
     let done: PutReplay & { readonly counts?: StateCounts }
     try {
       done = await this.#request({ kind: 'put', ...request })
@@ -273,7 +273,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       throw error
     }
     this.#acknowledged = request.number
-    this.#queueNow(done, settled.length > 0)
+    this.#applyQueueState(done, settled.length > 0)
     const { checkpoints } = exchange
     const lost = lostRunsOf(done, settled, checkpoints, this.#identities)
     this.#checkpointsStored(checkpoints, lost)
@@ -290,7 +290,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     const { storeClock } = this.#link
     return {
       ...{ kind: 'exchange', queue: this.#queue, number: this.#link.nextNumber(), acknowledged: this.#acknowledged },
-      ...{ works: this.works, now: this.#host(now), wall, room, mayLaunch },
+      ...{ works: this.works, now: this.#toStore(now), wall, room, mayLaunch },
       ...(suspectRoom && { suspectRoom }),
       ...(storeClock.errorMs > 0 && { errorMs: storeClock.errorMs }),
       ...(this.#keysVersion > 0 && { keysVersion: this.#keysVersion }),
@@ -299,12 +299,12 @@ export class DurableSession implements BacklogSession, LinkClient {
     }
   }
   /** Counts and settings are as of this reply. */
-  #queueNow(done: ExchangeReply, settles: boolean): void {
+  #applyQueueState(done: ExchangeReply, settles: boolean): void {
     // Another queue object of this process may be waiting until the queue is idle, or for space.
     const waited = this.#counts.pending + this.#counts.delayed
     this.#counted(done.counts, settles || done.counts.pending + done.counts.delayed < waited)
-    this.#settingsNow(done)
-    this.#keysNow(done.keys)
+    this.#applySettings(done)
+    this.#applyKeys(done.keys)
     this.sharedPaused = done.sharedPaused
   }
   #checkpointsStored(checkpoints: Exchange['checkpoints'], lost: ReadonlySet<number>): void {
@@ -357,7 +357,7 @@ export class DurableSession implements BacklogSession, LinkClient {
 
   async command(command: Command, now: number, wall: number): Promise<CommandResult> {
     if (command.kind === 'return') return this.#awaitedHere()
-    const request = { queue: this.#queue, now: this.#host(now), wall, command: onWire(command) }
+    const request = { queue: this.#queue, now: this.#toStore(now), wall, command: onWire(command) }
     let done: CommandReply
     // Await the link's promise directly: with an extra microtask a later reply could be applied first and then be
     // undone by this one.
@@ -368,8 +368,8 @@ export class DurableSession implements BacklogSession, LinkClient {
     }
     const { kind } = command
     this.#counted(done.counts, isSetting(kind) || done.unchangedBecause === 'cancelRequested' || done.count > 0)
-    this.#settingsNow(done)
-    this.#keysNow(done.keys)
+    this.#applySettings(done)
+    this.#applyKeys(done.keys)
     const before = new Map(done.changed.map(({ seq }) => [seq, this.#identities.get(seq)]))
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
     if (kind === 'clear' && done.count > changed.length) {
@@ -428,7 +428,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       kind: 'explain',
       queue: this.#queue,
       target: rowTarget(target),
-      now: this.#host(now),
+      now: this.#toStore(now),
       wall,
     })
     if (!done) return undefined
@@ -437,7 +437,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     return { record: this.#seen(row), position, notBefore: earliest, why, rule, ...(key !== undefined && { key }) }
   }
   async listKeys(query: KeysQuery, now: number, wall: number): Promise<readonly KeyReport[]> {
-    const request = { queue: this.#queue, query, now: this.#host(now), wall }
+    const request = { queue: this.#queue, query, now: this.#toStore(now), wall }
     const { keys } = await this.#request<KeysReply>({ kind: 'keys', ...request })
     const { storeClock } = this.#link
     return keys.map(one => ({
@@ -458,7 +458,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       queue: this.#queue,
       works,
       keepLeases,
-      now: this.#host(clock.now()),
+      now: this.#toStore(clock.now()),
       wall: clock.wall(),
       acknowledged: this.#acknowledged,
     }
@@ -476,7 +476,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (counts) this.#counts = counts
     this.#link.notifyOthers(this, counts, changed)
   }
-  #host(instant: number): number {
+  #toStore(instant: number): number {
     return this.#link.storeClock.earliest(instant)
   }
   /** The record of the job that exists already under the id of `record`. */

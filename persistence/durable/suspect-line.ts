@@ -10,7 +10,7 @@
  * The order among suspects: within a queue those with fewer crashes first, then by priority, then by put. Between queues,
  * whose priorities cannot be compared, those with fewer crashes first, then the one that has waited longer.
  */
-import { patienceMs, type Standing } from '../../lib/rules/suspects.ts'
+import { type Standing, suspectPatienceMs } from '../../lib/rules/suspects.ts'
 
 /** How long a process keeps itself idle for a job of another queue, which is notified and may not make an exchange. */
 const maxYieldMs = 1_000
@@ -101,7 +101,7 @@ export class SuspectLine {
       if (this.#drains(now) || (isIdle && this.#giveWayToAlone(queue, now))) {
         return { claims: 'nothing', withFirst: false, nextLookAt: this.nextLook(now) }
       }
-      if (aloneSince !== undefined) nextLookAt = aloneSince + patienceMs
+      if (aloneSince !== undefined) nextLookAt = aloneSince + suspectPatienceMs
     } else if (aloneSince !== undefined && now < this.#crowdedUntil) nextLookAt = this.#crowdedUntil
     const withFirst = first !== undefined && !running && !this.#giveWayToSuspect(queue, first, now)
     if (first && !withFirst) {
@@ -150,7 +150,7 @@ export class SuspectLine {
    * Whether the other queues of this process should make an exchange now, because a suspect no longer holds them up. Says so
    * once.
    */
-  takeWake(): boolean {
+  takeSuspectWake(): boolean {
     const wakes = this.#wakes
     this.#wakes = false
     return wakes
@@ -167,7 +167,8 @@ export class SuspectLine {
    * Whether a job that must run alone has waited so long, in any queue of this process, that the process drains for it.
    */
   #drains(now: number): boolean {
-    for (const { aloneSince = Infinity } of this.#waiting.values()) if (now - aloneSince >= patienceMs) return true
+    for (const { aloneSince = Infinity } of this.#waiting.values())
+      if (now - aloneSince >= suspectPatienceMs) return true
     return false
   }
   /** An idle process stays idle for a job of another of its queues that must run alone. Returns whether there is one. */

@@ -101,7 +101,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'who has a lot to do takes no breath',
     file: 'lib/cooperate/yield-point.ts',
-    edits: [{ find: 'return this.#steps >= maxSteps || !this.#cooperator.open', replace: 'return false' }],
+    edits: [{ find: 'return this.#steps >= maxStepsInTurn || !this.#cooperator.open', replace: 'return false' }],
     why: 'the event loop stands still while a signal or a clear cancels very many jobs',
     finders: ['flow/mass'],
   },
@@ -158,9 +158,9 @@ export const inEndings: readonly Plant[] = [
     edits: [
       {
         find: `      intake.refuse(entry, stopRefusal(entry))
-      if (this.#dispatch.yieldPoint.step()) await`,
+      if (this.#dispatch.yieldPoint.shouldYield()) await`,
         replace: `      intake.refuse(entry, stopRefusal(entry))
-      if (this.#dispatch.yieldPoint.step() && this.#lifecycle.stopped) await`,
+      if (this.#dispatch.yieldPoint.shouldYield() && this.#lifecycle.stopped) await`,
       },
     ],
     why: 'the loop is held up while twenty thousand puts are announced',

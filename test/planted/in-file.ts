@@ -19,7 +19,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/execute/requests.ts',
     edits: [
       {
-        find: 'refuseCost(cost, limits.rateNow(queue), furtherRules(limits, queue, key), queue.keys?.rate)',
+        find: 'refuseCost(cost, limits.rate(queue), furtherRules(limits, queue, key), queue.keys?.rate)',
         replace: '',
       },
     ],
@@ -204,7 +204,9 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a busy worker never drains',
     file: 'persistence/durable/suspect-line.ts',
-    edits: [{ find: 'if (now - aloneSince >= patienceMs) return true', replace: 'if (aloneSince > now) return true' }],
+    edits: [
+      { find: 'if (now - aloneSince >= suspectPatienceMs) return true', replace: 'if (aloneSince > now) return true' },
+    ],
     why: 'a suspect waits for ever beside an endless stream of other jobs',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/suspects'],
   },
@@ -527,7 +529,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'what is not launched from the file is not refunded',
     file: 'persistence/durable/execute/settle.ts',
-    edits: [{ find: 'returnStarts(limits, queue, grant ?? job.grant, now)', replace: 'limits.rate(queue)' }],
+    edits: [{ find: 'returnStarts(limits, queue, grant ?? job.grant, now)', replace: 'limits.changingRate(queue)' }],
     why: 'I6: what was handed back has spent a start of the rate',
     finders: [
       'persistence/sqlite/store/store-contract',

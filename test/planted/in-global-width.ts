@@ -106,7 +106,10 @@ export const inGlobalWidth: readonly Plant[] = [
     name: 'a setting that was changed elsewhere is no event',
     file: 'lib/dispatch/dispatch.ts',
     edits: [
-      { find: '    this.#settings.settingsReported()\n    this.launcher.grant', replace: '    this.launcher.grant' },
+      {
+        find: '    this.#settings.settingsReported()\n    this.launcher.addRuns',
+        replace: '    this.launcher.addRuns',
+      },
     ],
     why: 'a listener of globalWidth does not know what the property reads',
     finders: ['flow/global-width'],

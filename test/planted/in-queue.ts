@@ -331,11 +331,11 @@ export const inQueue: readonly Plant[] = [
     this.#send(
       records,`,
         replace: `
-    this.acceptAll(all, records, areSingle, undefined)
+    this.acceptAll(all, records, areRecords, undefined)
     this.#send(
       records,`,
       },
-      { find: 'existed => this.acceptAll(all, records, areSingle, existed),', replace: '() => {},' },
+      { find: 'existed => this.acceptAll(all, records, areRecords, existed),', replace: '() => {},' },
     ],
     why: 'I1: a put resolves for a job that a crash at that moment loses',
     finders: ['lib/dispatch/dispatch', 'crash/points'],

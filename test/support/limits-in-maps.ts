@@ -46,8 +46,8 @@ export class LimitsInMaps {
     for (const rule of shared) this.#add(rule.name as string, [rule])
     const store: LimitStore<MapQueue, KeyNow> = {
       ...keyLimits<MapQueue>(),
-      rateNow: ({ rate }) => rate,
       rate: ({ rate }) => rate,
+      changingRate: ({ rate }) => rate,
       saveSettings: () => {},
       graceFactor: ({ graceFactor }) => graceFactor,
       setGraceFactor: (queue, graceFactor) => void Object.assign(queue, { graceFactor }),

@@ -86,7 +86,7 @@ export class NaiveStore implements wire.Store {
     const me = data.workers.get(this.worker) ?? { works: new Set(), lastExchanges: new Map(), bodies: new Map() }
     data.workers.set(this.worker, me)
     const answer = run()
-    const wakes = this.line.takeWake() || this.passesTurn
+    const wakes = this.line.takeSuspectWake() || this.passesTurn
     this.passesTurn = false
     if (before) {
       this.db.data = before
@@ -107,8 +107,8 @@ function limitsOf(store: NaiveStore): Limits {
   }
   const self: Limits = {
     ...execute.keyLimits(),
-    rateNow: ({ rate }) => rate,
     rate: ({ rate }) => rate,
+    changingRate: ({ rate }) => rate,
     saveSettings: changed,
     graceFactor: ({ graceFactor }) => graceFactor,
     setGraceFactor: (queue, graceFactor) => void Object.assign(queue, { graceFactor }),

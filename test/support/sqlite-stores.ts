@@ -27,7 +27,7 @@ export const sqliteStores: StoreSubject = {
           changed() {
             const before = seen
             seen = version()
-            return store.takeWake() || seen !== before
+            return store.takeSuspectWake() || seen !== before
           },
         }
       },

@@ -52,7 +52,7 @@ export function claimFacts<Queue extends QueueState, Key extends Scope>(
 ): ClaimFacts {
   const ofKeys = queue.keys?.rate ?? []
   const shared = namedRules(store, queue).flatMap(({ rate }) => rate.rules)
-  const own = store.rateNow(queue)
+  const own = store.rate(queue)
   const isRated = !own.limitsNothing || ofKeys.length > 0 || store.overridesRates(queue) || shared.length > 0
   const isAlone = ofKeys.length + shared.length === 0
   const rules = isAlone ? own.rules : [...own.rules, ...ofKeys, ...shared]
@@ -80,7 +80,7 @@ export class Admission<Queue extends QueueState, Key extends Scope> {
     this.#queue = queue
     this.#facts = facts
     this.#heldKeys = heldKeys
-    const rate = store.rateNow(queue)
+    const rate = store.rate(queue)
     this.#ofQueue = rate.limitsNothing ? [] : [{ ...unlimited, rate }]
     this.#named = namedRules(store, queue)
   }
@@ -113,7 +113,7 @@ export class Admission<Queue extends QueueState, Key extends Scope> {
     const { now, isRated, graceMs } = this.#facts
     if (!isRated) return noCharges
     const queue = this.#queue
-    const grant = this.#store.rate(queue).grant(cost, now, graceMs)
+    const grant = this.#store.changingRate(queue).grant(cost, now, graceMs)
     const keyStart = (ofKey && this.#store.chargingRate(queue, ofKey, now)?.grant(cost, now, graceMs)) ?? 0
     if (this.#named.length === 0) return { grant, keyStart, ruleStarts: [] }
     this.#store.chargingRules(this.#named)

@@ -49,7 +49,7 @@ export function returnStarts<Queue>(store: LimitStore<Queue>, queue: Queue, gran
 /** Until when all starts of the grant count at least, if no launch is reported. */
 export function countedUntil<Queue>(store: LimitStore<Queue>, queue: Queue, grant: Grant): number {
   const own = startOf(grant)
-  let until = own > 0 ? (store.rateNow(queue).countsAt(own) ?? -Infinity) : Infinity
+  let until = own > 0 ? (store.rate(queue).countsAt(own) ?? -Infinity) : Infinity
   for (const further of furtherOf(grant)) {
     until = Math.min(until, store.furtherRate(queue, further)?.countsAt(further.start) ?? -Infinity)
   }
@@ -64,7 +64,7 @@ function eachStart<Queue>(
   act: (rate: Rate, start: number) => void,
 ): void {
   const own = startOf(grant)
-  if (own > 0) act(store.rate(queue), own)
+  if (own > 0) act(store.changingRate(queue), own)
   for (const further of furtherOf(grant)) {
     const rate = store.furtherRate(queue, further)
     if (rate) act(rate, further.start)

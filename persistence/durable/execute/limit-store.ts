@@ -2,7 +2,7 @@
  * What a store keeps of the limits of its queues: their rates and rules, the rules that they share by name, and what
  * holds for their keys. The procedures of this folder ask it, charge it and change it; lib/limits/ and lib/rules/ decide.
  *
- * A method that returns something "for a change" must store the change with the transaction.
+ * The change that a `changing…` or `charging…` method allows must be stored with the transaction.
  */
 import type { FurtherStart } from '../../../lib/backlog.ts'
 import type { KeyOverride } from '../../../lib/limits/keys.ts'
@@ -19,9 +19,9 @@ export interface StoredRule extends NamedRule {
 /** `Key`: what holds for one key at an instant. */
 export interface LimitStore<Queue, Key extends Scope = Scope> {
   /** The rate of the rules that the queue does not share, to ask it. */
-  rateNow(queue: Queue): Rate
-  /** The same, for a change. */
   rate(queue: Queue): Rate
+  /** The same, for a change. */
+  changingRate(queue: Queue): Rate
   saveSettings(queue: Queue): void
   /** By how much the graces of the queue are longer than usual (lib/rules/grace.ts). */
   graceFactor(queue: Queue): number

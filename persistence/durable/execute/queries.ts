@@ -53,7 +53,7 @@ export function explain<Queue extends QueueState, Job extends ExplainedJob>(
   const bounds = {
     due: job.state === 'delayed' ? store.dueOf(job) : undefined,
     keyHeldUntil: key === undefined || isSorted ? undefined : holdOf(store, queue, key, now)?.until,
-    blocking: blockingByRules(limits.rateNow(queue), namedRules(limits, queue), cost, now),
+    blocking: blockingByRules(limits.rate(queue), namedRules(limits, queue), cost, now),
     refusal: key !== undefined && isSorted ? refusalOf(limits.keyNow(queue, key, now), cost, now) : undefined,
     noFreeSlot: queue.globalWidth < Infinity && freeSlots(queue.globalWidth, store.bodies(queue)) === 0,
     waitsForSuspect: isPending && (crashes > 0 || store.runsAlone()),

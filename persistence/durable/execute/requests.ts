@@ -183,7 +183,7 @@ function existing<Queue extends QueueState>(store: PutStore<Queue>, queue: Queue
     }
     if (cost) {
       const { limits } = store
-      refuseCost(cost, limits.rateNow(queue), furtherRules(limits, queue, key), queue.keys?.rate)
+      refuseCost(cost, limits.rate(queue), furtherRules(limits, queue, key), queue.keys?.rate)
     }
   }
   return existed

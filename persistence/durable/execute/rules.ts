@@ -51,7 +51,7 @@ export function namedRulesOf(store: RuleStore, { rules }: QueueState): readonly 
 export function settingsNow<Queue extends QueueState>(store: LimitStore<Queue>, queue: Queue): SettingsNow {
   const { globalWidth } = queue
   const book = ruleBook(store, 0)
-  const rules = rulesAsLearned(queue.rules, store.rateNow(queue).rules, book)
+  const rules = rulesAsLearned(queue.rules, store.rate(queue).rules, book)
   const overridden = overriddenOf(queue, isRateSet(queue, book))
   return { rules, ...(globalWidth < Infinity && { globalWidth }), ...(overridden && { overridden }) }
 }
@@ -71,7 +71,7 @@ export function holdRule<Queue extends QueueState>(
 
 /** The queue has other rules. */
 export function useRules<Queue extends QueueState>(store: LimitStore<Queue>, queue: Queue, now: number): void {
-  store.rate(queue).change(unnamed(queue.rules), now)
+  store.changingRate(queue).change(unnamed(queue.rules), now)
   store.saveSettings(queue)
 }
 

@@ -136,7 +136,7 @@ export class Watch {
    * Finds the workers that are dead as of `now`. Every lock that was taken to find out is held until {@link forget}, so
    * that only one process recovers a worker.
    */
-  dead(workers: readonly string[], now: number): string[] {
+  takeDead(workers: readonly string[], now: number): string[] {
     for (const worker of this.#watched.keys()) if (!workers.includes(worker)) this.#close(worker)
     for (const worker of this.#missing.keys()) if (!workers.includes(worker)) this.#missing.delete(worker)
     const passedMs = Math.min(now - this.#checkedAt, maxStepMs)
@@ -167,12 +167,12 @@ export class Watch {
       const file = fileOf(path)
       const watched = this.#watched.get(worker)
       // A file that has lost its name still has its lock.
-      if (watched && file === undefined) return this.#isFree(watched.db)
+      if (watched && file === undefined) return this.#takeLock(watched.db)
       // A worker that restarted, or created its file again, has another file, so a lock on the old one proves nothing.
       if (watched && watched.file !== file) this.#close(worker)
       if (file === undefined) return this.#isMissed(worker, passedMs)
       this.#missing.delete(worker)
-      return this.#isFree(this.#open(worker, path, file)) && fileOf(path) === file
+      return this.#takeLock(this.#open(worker, path, file)) && fileOf(path) === file
     } catch (error) {
       if (faultOf(error) === 'busy') return false
       this.#close(worker)
@@ -188,8 +188,8 @@ export class Watch {
     this.#watched.set(worker, { db, file })
     return db
   }
-  /** Takes the lock; throws if somebody else holds it. */
-  #isFree(db: SqliteDatabase): boolean {
+  /** Takes the lock, and returns true; throws if somebody else holds it. */
+  #takeLock(db: SqliteDatabase): true {
     if (!db.inTransaction) hold(db)
     return true
   }

@@ -24,10 +24,10 @@ export class Limits implements LimitStore<QueueRow, KeyState> {
   constructor(parts: LimitsParts) {
     this.#parts = parts
   }
-  rateNow(queue: QueueRow): Rate {
+  rate(queue: QueueRow): Rate {
     return this.#parts.rateStarts.of(queue)
   }
-  rate(queue: QueueRow): Rate {
+  changingRate(queue: QueueRow): Rate {
     return this.#parts.rateStarts.changing(queue)
   }
   saveSettings(queue: QueueRow): void {

@@ -1,6 +1,6 @@
 /** Moves a job that a claim has examined and does not start. The caller removes it from where it waited. */
 
-import type { PassedOver as Obstacle } from '../../durable/execute/claim.ts'
+import type { PassedOver as JobObstacle } from '../../durable/execute/claim.ts'
 import type { JobRows } from '../tables/job.ts'
 import type { JobLocations } from '../tables/location.ts'
 import { movingFieldsOf, type Row } from './claim-row.ts'
@@ -15,7 +15,7 @@ export class PassedOver {
     this.#jobRows = jobRows
   }
   /** A job with this obstacle goes where it belongs. */
-  move({ facts }: OpenClaim, row: Row, obstacle: Obstacle): void {
+  move({ facts }: OpenClaim, row: Row, obstacle: JobObstacle): void {
     const { queue, now } = facts
     switch (obstacle.kind) {
       case 'keyWaits':

@@ -240,12 +240,12 @@ export class Store implements StoreContract {
     return this.#workers.others(this.#worker)
   }
   /** The same as in the line of suspects. */
-  takeWake(): boolean {
-    return this.#suspects.line.takeWake()
+  takeSuspectWake(): boolean {
+    return this.#suspects.line.takeSuspectWake()
   }
   /** The queues of this process that should make an exchange now, because it is their turn in a rule that they share. */
-  takeWoken(): ReadonlySet<number> | 'all' {
-    return this.#rules?.takeWoken() ?? new Set()
+  takeQueuesToWake(): ReadonlySet<number> | 'all' {
+    return this.#rules?.takeQueuesToWake() ?? new Set()
   }
   /** Gives up everything that this worker holds. Its jobs go back like those of a dead process. */
   surrender(now: number, wall: number): void {

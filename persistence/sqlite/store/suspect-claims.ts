@@ -4,7 +4,7 @@
  */
 import type { SuspectRoom } from '../../../lib/backlog.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
-import { claimAmongSuspects, type JobClaim, type PassedOver as Obstacle } from '../../durable/execute/claim.ts'
+import { claimAmongSuspects, type JobClaim, type PassedOver as JobObstacle } from '../../durable/execute/claim.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { KeyTable } from '../tables/key.ts'
 import type { UnderwayRows } from '../tables/location.ts'
@@ -92,7 +92,10 @@ export class SuspectClaims {
       isBefore: row => (queue.sorted ? this.#isBeforeSorted(queue, row, now) : this.#isBeforeReady(queue, row)),
     })
   }
-  /** Each is read once the one before it has left the line. */
+  /**
+   * Reads the first suspect each time. The caller must remove each row from the line before it asks for the next;
+   * otherwise this never ends.
+   */
   *#suspects(queue: QueueRow, from: number, below: number): Generator<SuspectRow> {
     while (queue.suspects > 0) {
       const [row] = this.#from.all(queue.epoch, from, below, 1) as SuspectRow[]
@@ -100,7 +103,7 @@ export class SuspectClaims {
       yield row
     }
   }
-  #passOver(claim: OpenClaim, row: SuspectRow, obstacle: Obstacle): void {
+  #passOver(claim: OpenClaim, row: SuspectRow, obstacle: JobObstacle): void {
     const { passedOver, keyTurns } = this.#parts
     const { queue } = claim.facts
     this.#leave.run(row.seq)

@@ -49,7 +49,7 @@ export class RuleTable {
   readonly #rateStarts: RateStarts
   readonly #worker: number
   readonly #loaded = new Map<string, RuleRow>()
-  /** Queues of this process whose turn it is since the last call of `takeWoken`, because another queue made the last request. */
+  /** Queues of this process whose turn it is since the last call of `takeQueuesToWake`, because another queue made the last request. */
   #woken = new Set<number>()
   /** A rule has changed since then, which queues of this process may use. */
   #isChanged = false
@@ -115,7 +115,7 @@ export class RuleTable {
     }
   }
   /** The queues of this process that should take a turn, or all of them. */
-  takeWoken(): ReadonlySet<number> | 'all' {
+  takeQueuesToWake(): ReadonlySet<number> | 'all' {
     const woken = this.#isChanged ? 'all' : this.#woken
     this.#woken = new Set()
     this.#isChanged = false

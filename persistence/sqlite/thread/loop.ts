@@ -118,9 +118,10 @@ export class ThreadLoop {
   }
   request(requests: readonly NumberedRequest[]): void {
     for (const numbered of requests) this.#requests.push(numbered)
-    this.pong()
+    this.seenAlive()
   }
-  pong(): void {
+  /** A sign of life of the loop of the queues. `stalled` is reported with the first one after the surrender. */
+  seenAlive(): void {
     this.#pinged = false
     this.#silentMs = 0
     if (this.#surrendered) this.#parts.post({ kind: 'stalled' })
@@ -158,8 +159,8 @@ export class ThreadLoop {
   /** Wakes the queues of this process that the last transaction lets start a job earlier. */
   #wakeOthers(): void {
     const { store, post } = this.#parts
-    const woken = store.takeWoken()
-    if (store.takeWake() || woken === 'all') post({ kind: 'changed' })
+    const woken = store.takeQueuesToWake()
+    if (store.takeSuspectWake() || woken === 'all') post({ kind: 'changed' })
     else if (woken.size > 0) post({ kind: 'changed', queues: [...woken] })
   }
   #guardFile(): boolean {
@@ -377,7 +378,7 @@ export class ThreadLoop {
     if (changed) this.#workers = store.workers()
     this.#probedAt = now
     try {
-      for (const worker of watch.dead(this.#workers, now)) {
+      for (const worker of watch.takeDead(this.#workers, now)) {
         store.recover(worker, ...this.#instants())
         this.#unreportedRecovery = true
         this.#workers = store.workers()

@@ -106,7 +106,7 @@ async function patiently<T>(path: string, clock: Clock, attempt: () => T): Promi
 function listen(port: Port, loop: ThreadLoop): void {
   const take = (message: ToThread): void => {
     if (message.kind === 'requests') loop.request(message.requests)
-    else if (message.kind === 'pong') loop.pong()
+    else if (message.kind === 'pong') loop.seenAlive()
     else if (message.kind === 'checkFile') loop.checkFile()
     else loop.close()
   }

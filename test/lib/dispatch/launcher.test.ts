@@ -77,7 +77,13 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const grant = (records: JobRecord[], { graceUntil = Infinity, caution, grant }: Granted = {}): void => {
     const cautions = caution === undefined ? undefined : new Map(records.map(one => [one, caution]))
     const grants = grant === undefined ? undefined : records.map(() => grant)
-    launcher.grant({ claimed: records, payloads: undefined, grants, graceUntil, cautions } as unknown as ExchangeResult)
+    launcher.addRuns({
+      claimed: records,
+      payloads: undefined,
+      grants,
+      graceUntil,
+      cautions,
+    } as unknown as ExchangeResult)
   }
   const launch = (): void => {
     while (launcher.step()) {}
