@@ -4,6 +4,7 @@
  * A process gets no input, and its output goes through this process, line by line, with the number of the isolate.
  */
 import type { Readable, Writable } from 'node:stream'
+import type { Worker } from 'node:worker_threads'
 import { HandlerLoadError } from '../errors.ts'
 import type { FromIsolateBatch, Opening, ToIsolate } from './protocol.ts'
 
@@ -57,13 +58,34 @@ function entryFile(module: string): URL {
 export const spawn: Spawn = (opening, events) =>
   opening.kind === 'thread' ? startThread(opening, events) : startProcess(opening, events)
 
+/**
+ * A thread has the settings of its process, unless they are for a text on the command line, of which it runs none. Node
+ * refuses a list with settings that only a whole process can have.
+ */
+function startWorker(opening: Opening, { Worker }: typeof import('node:worker_threads')): Worker {
+  const options = { workerData: opening, name: `rdq ${opening.queue}` }
+  const file = entryFile(opening.module)
+  const execArgv = inherited(process.execArgv)
+  if (execArgv.length === process.execArgv.length) return new Worker(file, options)
+  try {
+    return new Worker(file, { ...options, execArgv })
+  } catch (error) {
+    if ((error as { readonly code?: unknown }).code !== 'ERR_WORKER_INVALID_EXEC_ARGV') throw error
+    return new Worker(file, { ...options, execArgv: [] })
+  }
+}
+
 async function startThread(opening: Opening, events: IsolateEvents): Promise<Spawned> {
-  const { Worker } = await import('node:worker_threads')
-  const worker = new Worker(entryFile(opening.module), { workerData: opening, name: `rdq ${opening.queue}` })
+  const worker = startWorker(opening, await import('node:worker_threads'))
   let error: unknown
   worker.on('message', (batch: FromIsolateBatch) => events.message(batch))
   worker.on('error', thrown => {
     error = thrown
+  })
+  // A message that cannot be read is lost, and with it perhaps the end of a job, for which its slot would wait for ever.
+  worker.on('messageerror', unread => {
+    error = unread
+    void worker.terminate()
   })
   worker.on('exit', exitCode => events.ended({ exitCode, signal: undefined, error }))
   return {

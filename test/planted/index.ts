@@ -5,6 +5,7 @@ import { inContract } from './in-contract.ts'
 import { inEndings } from './in-endings.ts'
 import { inFile } from './in-file.ts'
 import { inGlobalWidth } from './in-global-width.ts'
+import { inIsolates } from './in-isolates.ts'
 import { inKeys } from './in-keys.ts'
 import { inMemory } from './in-memory.ts'
 import { inNamedRules } from './in-named-rules.ts'
@@ -24,4 +25,5 @@ export const plants: readonly Plant[] = [
   ...inEndings,
   ...inContract,
   ...inAdaptive,
+  ...inIsolates,
 ]

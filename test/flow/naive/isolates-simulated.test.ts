@@ -1,0 +1,2 @@
+import '../../support/on-naive.ts'
+import '../isolates-simulated.test.ts'

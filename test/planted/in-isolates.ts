@@ -1,0 +1,96 @@
+/** Bugs of handlers that run in threads and processes. */
+import type { Plant } from './plant.ts'
+
+export const inIsolates: readonly Plant[] = [
+  {
+    name: 'the neighbours of a body that does not end count a crash',
+    file: 'lib/isolate/isolates.ts',
+    edits: [
+      { find: `const isCrash = from === 'open'`, replace: `const isCrash = from === 'open' || from === 'replaced'` },
+    ],
+    why: 'I23: an innocent job is blamed for the end of an isolate that was killed because of another job',
+    finders: ['flow/isolates-simulated'],
+  },
+  {
+    name: 'two suspects run in one isolate',
+    file: 'lib/isolate/isolates.ts',
+    edits: [
+      { find: 'usable.filter(({ suspect }) => suspect === undefined)', replace: 'usable' },
+      {
+        find: 'beside: Math.max(this.#count - beside - waiting, 0),',
+        replace: 'beside: this.#count + beside + waiting,',
+      },
+    ],
+    why: 'I23: a job that ends its isolate takes along all that were beside it before',
+    finders: ['flow/isolates-simulated'],
+  },
+  {
+    name: 'a suspect whose next crash fails it runs beside others',
+    file: 'lib/isolate/isolates.ts',
+    edits: [{ find: 'if (crashes > 0 && crashes >= aloneFrom(crashLimit)) {', replace: 'if (crashes > crashLimit) {' }],
+    why: 'I23: a job may fail for the crash of its neighbour',
+    finders: ['flow/isolates-simulated'],
+  },
+  {
+    name: 'a crash of an isolate is not stored in memory',
+    file: 'persistence/memory/memory-queue.ts',
+    edits: [
+      {
+        find: 'if (crashes !== undefined) record.ensureExtras().crashes = crashes',
+        replace: 'if (crashes === 0) return',
+      },
+    ],
+    why: 'B38: a job that ends its isolate is run for ever, beside others',
+    finders: ['persistence/memory/backlog'],
+  },
+  {
+    name: 'a crash of an isolate is not stored in a durable backlog',
+    file: 'persistence/durable/execute/settle.ts',
+    edits: [{ find: 'if (extras.crashes !== undefined) store', replace: 'if (extras.crashes === 0) store' }],
+    why: 'B38: a job that ends its isolate is run for ever, beside others',
+    finders: ['persistence/naive/backlog-contract'],
+  },
+  {
+    name: 'a start is reported after the first line of the handler',
+    file: 'lib/isolate/host.ts',
+    edits: [
+      {
+        find: '    this.#outbox.started = call\n    this.#outbox.flush()\n',
+        replace: '    this.clock.soon(() => {\n      this.#outbox.started = call\n      this.#outbox.flush()\n    })\n',
+      },
+    ],
+    why: 'a handler that blocks its loop from its first line on never times out',
+    finders: ['flow/isolates'],
+  },
+  {
+    name: 'one result that cannot be cloned fails those of the same turn',
+    file: 'lib/isolate/outbox.ts',
+    edits: [
+      {
+        find: 'for (const item of items) this.#postAlone',
+        replace: 'for (const item of items.slice(0, 1)) this.#postAlone',
+      },
+    ],
+    why: 'one asks, one is answered: other jobs never end',
+    finders: ['lib/isolate/outbox'],
+  },
+  {
+    name: 'a slot is free before the isolate of a body that does not end is gone',
+    file: 'lib/isolate/isolate.ts',
+    edits: [
+      {
+        find: `    this.#state = 'replaced'\n`,
+        replace: `    this.#state = 'replaced'\n    for (const call of this.#calls.values()) this.#parts.launcher.displaced(call.run)\n`,
+      },
+    ],
+    why: 'I4: more bodies run than the width allows',
+    finders: ['flow/isolates-simulated'],
+  },
+  {
+    name: 'a process does not end with its parent',
+    file: 'lib/isolate/orphan-watch.ts',
+    edits: [{ find: `process.kill(process.pid, 'SIGKILL')`, replace: '' }],
+    why: 'a handler that blocks its loop goes on for ever after its application was killed',
+    finders: ['isolate/orphans'],
+  },
+]

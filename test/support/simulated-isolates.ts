@@ -1,0 +1,117 @@
+/**
+ * Isolates in simulated time: each is a host in this thread, and its messages take a while. One that dies stops at once:
+ * its timers do not fire, and what it sends does not arrive.
+ */
+import type { Clock, Timer } from '../../lib/clock.ts'
+import { Host } from '../../lib/isolate/host.ts'
+import { spawnWith } from '../../lib/isolate/isolates-of-queue.ts'
+import type { FromIsolateBatch, Opening, ToIsolate } from '../../lib/isolate/protocol.ts'
+import type { IsolateEvents, Spawned } from '../../lib/isolate/spawn.ts'
+import type { Task } from '../../lib/run/task.ts'
+import type { Chance } from '../../testing/simulated/chance.ts'
+
+export type Body = (payload: never, task: Task, isolate: SimulatedIsolate) => unknown
+
+const never: Timer = { cancel: () => {}, ref: () => {}, unref: () => {} }
+
+export class SimulatedIsolate {
+  readonly id: number
+  readonly clock: Clock
+  isDead = false
+  /** The ids of the jobs whose bodies run, and how many jobs there have been. */
+  readonly running: Set<string> = new Set()
+  jobs = 0
+  readonly #events: IsolateEvents
+  readonly #deliver: (deliver: () => void) => void
+
+  /** @param deliver Delivers what it reports. Its end comes after all that it had sent. */
+  constructor(opening: Opening, events: IsolateEvents, clock: Clock, deliver: (deliver: () => void) => void) {
+    this.id = opening.id
+    this.#events = events
+    this.#deliver = deliver
+    const live =
+      (callback: () => void): (() => void) =>
+      () => {
+        if (!this.isDead) callback()
+      }
+    this.clock = {
+      now: () => clock.now(),
+      wall: () => clock.wall(),
+      random: () => clock.random(),
+      at: (instant, callback) => (this.isDead ? never : clock.at(instant, live(callback))),
+      soon: callback => (this.isDead ? never : clock.soon(live(callback))),
+      ...(clock.origin && { origin: clock.origin }),
+    }
+  }
+  /** It ends by itself, or is killed. */
+  die(exitCode = 1): void {
+    if (this.isDead) return
+    this.isDead = true
+    this.running.clear()
+    this.#deliver(() => this.#events.ended({ exitCode, signal: undefined, error: undefined }))
+  }
+  sleep(ms: number): Promise<void> {
+    return new Promise(go => void this.clock.at(this.clock.now() + ms, go))
+  }
+}
+
+export class SimulatedIsolates {
+  /** The handler of a queue whose isolates these are. */
+  readonly handler: URL = new URL('file:///simulated-handler.js')
+  readonly all: SimulatedIsolate[] = []
+  /** How many loads of the module fail, from the next one on. */
+  refusals = 0
+
+  constructor(clock: Clock, chance: Chance, body: Body, maxDelayMs = 3) {
+    const delay = (): number => chance.real() * maxDelayMs
+    spawnWith(this.handler, async (opening: Opening, events: IsolateEvents): Promise<Spawned> => {
+      const deliverTo = lineOf(clock, delay)
+      const deliverFrom = lineOf(clock, delay)
+      const isolate = new SimulatedIsolate(opening, events, clock, deliverFrom)
+      this.all.push(isolate)
+      const host = new Host(opening, {
+        clock: isolate.clock,
+        post: batch => {
+          const copy = structuredClone(batch) as FromIsolateBatch
+          if (!isolate.isDead) deliverFrom(() => events.message(copy))
+        },
+        memory: () => 1_000_000,
+        load: async () => {
+          await isolate.sleep(delay() * 5)
+          if (this.refusals-- > 0) throw new Error('the module is not there yet')
+          return { default: (payload: never, task: Task) => body(payload, task, isolate) }
+        },
+        exit: () => isolate.die(0),
+      })
+      void host.start()
+      return {
+        pid: 0,
+        post: batch => {
+          const copy = structuredClone(batch) as readonly ToIsolate[]
+          deliverTo(() => {
+            if (!isolate.isDead) host.take(copy)
+          })
+        },
+        kill: () => isolate.die(),
+        ref: () => {},
+        unref: () => {},
+      }
+    })
+  }
+  get living(): SimulatedIsolate[] {
+    return this.all.filter(({ isDead }) => !isDead)
+  }
+  /** The bodies that run, in all isolates. */
+  get bodies(): number {
+    return this.living.reduce((sum, { running }) => sum + running.size, 0)
+  }
+}
+
+/** Messages of one direction, which arrive late and in order. */
+function lineOf(clock: Clock, delay: () => number): (deliver: () => void) => void {
+  let last = 0
+  return deliver => {
+    last = Math.max(last, clock.now() + delay())
+    clock.at(last, deliver)
+  }
+}
