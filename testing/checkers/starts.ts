@@ -223,7 +223,7 @@ export class Starts {
   }
 }
 
-/** The window of a rule, which its jitter lengthens. A history does not tell what was learned, from 0 up to `per`. */
+/** The window of a rule, which its jitter lengthens. A history does not show what was learned, from 0 up to `per`. */
 function windowOf({ perMs, jitter, jitterMs = 0 }: RateRule): number {
   return jitter === 'learn' ? perMs : perMs + jitterMs
 }

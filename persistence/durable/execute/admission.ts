@@ -1,8 +1,8 @@
 /**
- * Whether a waiting job may start: the one place where a claim of a durable store asks the limits (lib/limits/), and the
+ * Whether a waiting job may start: the one place where a claim of a durable store checks the limits (lib/limits/), and the
  * one where it charges them. However a claim chooses its jobs, the same limits apply.
  *
- * All limits are asked before any is charged.
+ * All limits are checked before any is charged.
  */
 import type { FurtherStart, Grant } from '../../../lib/backlog.ts'
 import { type Refusal, type Scope, unlimited } from '../../../lib/limits/limit.ts'

@@ -1,6 +1,6 @@
 /**
  * What a store keeps of the limits of its queues: their rates and rules, the rules that they share by name, and what
- * holds for their keys. The procedures of this folder ask it, charge it and change it; lib/limits/ and lib/rules/ decide.
+ * holds for their keys. The procedures of this folder check, charge and change it; lib/limits/ and lib/rules/ decide.
  *
  * The change that a `changing…` or `charging…` method allows must be stored with the transaction.
  */
@@ -18,7 +18,7 @@ export interface StoredRule extends NamedRule {
 
 /** `Key`: what holds for one key at an instant. */
 export interface LimitStore<Queue, Key extends Scope = Scope> {
-  /** The rate of the rules that the queue does not share, to ask it. */
+  /** The rate of the rules that the queue does not share, for reading. */
   rate(queue: Queue): Rate
   /** The same, for a change. */
   changingRate(queue: Queue): Rate

@@ -1,4 +1,4 @@
-/** Queries that only ask: why a job does not run, and what holds for keys. */
+/** Queries that change nothing: why a job does not run, and what holds for keys. */
 import type { KeyReport, KeysQuery } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { freeSlots } from '../../../lib/limits/global-width.ts'

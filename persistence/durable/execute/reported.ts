@@ -6,7 +6,7 @@ import type { JobRow } from '../store.ts'
 import { type ExchangeStore, emptyReply, type LoggedReply } from './exchange.ts'
 import type { DetachStore } from './recovery.ts'
 
-/** What a worker is to be told, and the exchange whose reply told it; 0: none did so far. */
+/** A report for a worker, and the exchange whose reply carried it; 0: none has so far. */
 export interface Reported {
   /** Undefined: the next queue object with a handler, in any process. */
   worker: string | undefined
@@ -59,7 +59,7 @@ export function reportsOf<Queue extends ReportedQueue>(worker: string): ReportOp
   }
   return self
 }
-/** The worker, or its queue, is gone. What it was to be told, or did not acknowledge, is left to the next one. */
+/** The worker, or its queue, is gone. Reports that it did not get, or did not acknowledge, go to the next one. */
 export function freeReports(reports: readonly CrashReport[], worker: string): void {
   for (const report of reports) if (report.worker === worker) Object.assign(report, { worker: undefined, exchange: 0 })
 }

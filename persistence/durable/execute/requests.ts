@@ -119,7 +119,7 @@ export function attach<Queue extends QueueState>(
 
 // Puts: which jobs exist already, by their given ids, and why a put is refused.
 
-/** The jobs of a put. Those of `putWithin` belong to no worker, so nobody asks for the reply. */
+/** The jobs of a put. Those of `putWithin` belong to no worker, so no worker requests the reply. */
 export type PutJobs = Omit<PutRequest, 'number' | 'acknowledged'>
 
 export interface PutStore<Queue> {

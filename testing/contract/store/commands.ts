@@ -219,7 +219,7 @@ test('clear: very many jobs are cancelled at once, and may be counted without be
   await p.put(['after'])
   const exchange = await p.pass(5).exchange({ room: 9 })
   t.deepEqual(exchange.claimed.payloads, ['"1100"', '"after"'])
-  // The remaining work is done by the exchanges that the store asks for.
+  // The remaining work is done by the exchanges that the store requests.
   for (let { nextLookAt } = exchange, exchanges = 0; nextLookAt < Infinity && exchanges < 20; exchanges++) {
     p.pass(Math.max(nextLookAt - p.now, 0))
     ;({ nextLookAt } = await p.exchange())

@@ -132,7 +132,7 @@ const waiting = async (
   const [a, b, db] = await two(subject, 1, 99)
   let running = await a.claim()
   await b.claim()
-  /** The job of the first process ends, and it asks for another one. */
+  /** The job of the first process ends, and the process requests another one. */
   const goOn = async (): Promise<readonly string[]> => {
     const exchange = await a.exchange({ settled: running, room: 9 })
     running = endingsOf(exchange)
