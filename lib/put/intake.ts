@@ -30,6 +30,7 @@ import {
   type Existed,
   type PutCall,
   type PutEntry,
+  type QueueBound,
   recordsOf,
   sizeOf,
   type WaitingEntry,
@@ -50,7 +51,7 @@ export interface PutListener extends OverflowListener {
   perhapsPut(): void
 }
 
-export interface IntakeParts {
+export interface IntakeParts extends QueueBound {
   readonly clock: Clock
   readonly lifecycle: Lifecycle
   readonly strict: boolean
@@ -59,8 +60,6 @@ export interface IntakeParts {
    * form, because encoding them early would cost more.
    */
   readonly transport: Transport
-  readonly waits: boolean
-  readonly size: number
   readonly context: 'queue' | 'put'
   /** The cost of jobs that are put without one. */
   readonly cost: CostOf | undefined
@@ -119,8 +118,8 @@ export class Intake implements PutReplies {
     this.#mayUseColumns = !parts.strict && parts.context === 'queue'
     this.#anyMayBeRefused = parts.waits || parts.size !== Infinity || parts.cost !== undefined
     this.#mayBeRefused = this.#anyMayBeRefused
-    this.#refusals = new Refusals(parts, this)
-    this.#overflow = new Overflow(parts, this.#refusals, this.#withdrawals, {
+    this.#refusals = new Refusals(parts.clock, parts, this)
+    this.#overflow = new Overflow(parts.lifecycle, parts, this.#refusals, this.#withdrawals, {
       waitsForSpace: record => this.#listener.waitsForSpace(record),
     })
   }

@@ -8,7 +8,7 @@ import type { BacklogSession } from '../backlog.ts'
 import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Refusals } from './refusals.ts'
-import { recordsOf, type WaitingEntry } from './requests.ts'
+import { type QueueBound, recordsOf, type WaitingEntry } from './requests.ts'
 import { endOfFitting, WaitingPuts } from './waiting-puts.ts'
 import type { Withdrawals } from './withdrawals.ts'
 
@@ -17,24 +17,24 @@ export interface OverflowListener {
   waitsForSpace(record: JobRecord): void
 }
 
-export interface OverflowParts {
-  readonly lifecycle: Lifecycle
-  /** Whether a put waits if the queue is full, instead of being refused. */
-  readonly waits: boolean
-  /** How many jobs may wait in the backlog. */
-  readonly size: number
-}
-
 export class Overflow {
-  readonly #parts: OverflowParts
+  readonly #lifecycle: Lifecycle
+  readonly #bound: QueueBound
   readonly #refusals: Refusals
   readonly #withdrawals: Withdrawals
   readonly #listener: OverflowListener
   readonly #waiting = new WaitingPuts()
   #session: BacklogSession | undefined
 
-  constructor(parts: OverflowParts, refusals: Refusals, withdrawals: Withdrawals, listener: OverflowListener) {
-    this.#parts = parts
+  constructor(
+    lifecycle: Lifecycle,
+    bound: QueueBound,
+    refusals: Refusals,
+    withdrawals: Withdrawals,
+    listener: OverflowListener,
+  ) {
+    this.#lifecycle = lifecycle
+    this.#bound = bound
     this.#refusals = refusals
     this.#withdrawals = withdrawals
     this.#listener = listener
@@ -51,7 +51,7 @@ export class Overflow {
    * removes and refuses them.
    */
   get hasNext(): boolean {
-    return this.#waiting.length > 0 && !this.#parts.lifecycle.stopping
+    return this.#waiting.length > 0 && !this.#lifecycle.stopping
   }
   /** Whether a put with a job of this id waits. */
   has(id: string): boolean {
@@ -105,7 +105,7 @@ export class Overflow {
    * at least one put is tried.
    */
   get #space(): number {
-    const { waits, size } = this.#parts
+    const { waits, size } = this.#bound
     if (!waits || size === Infinity) return Infinity
     const { pending, delayed } = (this.#session as BacklogSession).counts
     return size - pending - delayed

@@ -9,7 +9,7 @@ import type { BacklogSession } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import { codeOf } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
-import { type Existed, type PutEntry, recordsOf, type WaitingEntry } from './requests.ts'
+import { type Existed, type PutEntry, type QueueBound, recordsOf, type WaitingEntry } from './requests.ts'
 
 /** Answers the callers of puts. */
 export interface PutReplies {
@@ -24,23 +24,17 @@ export interface PutReplies {
   refuseAll(entries: readonly PutEntry[], error: unknown): void
 }
 
-export interface RefusalsParts {
-  readonly clock: Clock
-  /** Whether a put waits if the queue is full, instead of being refused. */
-  readonly waits: boolean
-  /** How many jobs may wait in the backlog. */
-  readonly size: number
-}
-
 const { isPromise } = types
 
 export class Refusals {
-  readonly #parts: RefusalsParts
+  readonly #clock: Clock
+  readonly #bound: QueueBound
   readonly #replies: PutReplies
   #session: BacklogSession | undefined
 
-  constructor(parts: RefusalsParts, replies: PutReplies) {
-    this.#parts = parts
+  constructor(clock: Clock, bound: QueueBound, replies: PutReplies) {
+    this.#clock = clock
+    this.#bound = bound
     this.#replies = replies
   }
   open(session: BacklogSession): void {
@@ -51,9 +45,9 @@ export class Refusals {
    * @param areRecords Each entry is the record of a single job.
    */
   async send(entries: readonly WaitingEntry[], areRecords: boolean): Promise<readonly WaitingEntry[]> {
-    const { clock, waits } = this.#parts
+    const clock = this.#clock
     const session = this.#session as BacklogSession
-    if (entries.length > 1 || !waits) {
+    if (entries.length > 1 || !this.#bound.waits) {
       const records = areRecords ? (entries as JobRecord[]) : recordsOf(entries)
       try {
         const reply = session.put(records, clock.now(), clock.wall())
@@ -77,7 +71,8 @@ export class Refusals {
   }
   /** Returns true if the put has to wait for space, and so has every put after it. */
   async #sendAlone(entry: WaitingEntry): Promise<boolean> {
-    const { clock, waits, size } = this.#parts
+    const clock = this.#clock
+    const { waits, size } = this.#bound
     const records = recordsOf([entry])
     try {
       const reply = (this.#session as BacklogSession).put(records, clock.now(), clock.wall())

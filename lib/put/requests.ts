@@ -64,3 +64,9 @@ export function recordsOf(entries: readonly WaitingEntry[]): JobRecord[] {
   }
   return records
 }
+
+/** How many jobs may wait in the backlog, and whether a put beyond that waits, instead of being refused. */
+export interface QueueBound {
+  readonly waits: boolean
+  readonly size: number
+}

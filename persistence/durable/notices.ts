@@ -6,8 +6,8 @@ import { errorFromJson } from './error-from-json.ts'
 import type { IdentityMap } from './identity-map.ts'
 import { type ExchangeReply, type JobRow, maxReports } from './store.ts'
 
-export interface NoticesParts {
-  readonly identities: IdentityMap
+/** Makes records of rows. */
+export interface RowRecords {
   /** The updated record of that job. */
   recordOf(row: JobRow): JobRecord
   /** The same. If the job has ended elsewhere, callers that await it are notified. */
@@ -42,7 +42,8 @@ export function noticesOf(
   lost: ReadonlySet<number>,
   settled: readonly Settlement[],
   checkpoints: Exchange['checkpoints'],
-  { identities, recordOf, seen }: NoticesParts,
+  identities: IdentityMap,
+  records: RowRecords,
 ): Notices {
   const { recovered, endedByRecovery, needVerdict, cancelRequests } = notices
   // A job whose handler was never called has lost no run: it only fails to go back.
@@ -72,12 +73,12 @@ export function noticesOf(
   const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
     before.has(record.seq) || (fences.has(record.seq) && fence !== fences.get(record.seq))
   const claimedAnew = needVerdict.map(row => {
-    const record = recordOf(row)
+    const record = records.recordOf(row)
     if (record.extras) record.extras.asOf = undefined
     identities.awaitVerdict(record)
     return record
   })
-  const back = recovered.map(row => (endedByRecovery.includes(row.seq) ? recordOf(row) : seen(row)))
+  const back = recovered.map(row => (endedByRecovery.includes(row.seq) ? records.recordOf(row) : records.seen(row)))
   return {
     lostRuns: gone,
     ignoredSettles: [...settled.filter(isOld), ...uncalled],

@@ -4,6 +4,7 @@
  * The store does not report such endings. So awaited jobs are looked up whenever the store reports a change, and a job
  * is looked up when its result is first awaited, unless nothing has changed since it was put.
  */
+import type { SessionOptions } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import { clearedText } from './encode.ts'
 import { type IdentityMap, isAwaited } from './identity-map.ts'
@@ -12,18 +13,16 @@ import type { JobRow } from './store.ts'
 /** How many jobs one lookup covers; the next one continues behind them. */
 const maxLookups = 200
 
-export interface RemoteEndingsParts {
-  readonly identities: IdentityMap
-  readonly works: boolean
-  readonly keepsCancelled: boolean
+/** Finds the row of a job in the store, and writes it to a record. */
+export interface JobLookup {
   find(seq: number): Promise<JobRow | undefined>
   update(record: JobRecord, row: JobRow): void
-  /** Called when a job has ended; its record says how. */
-  ended(record: JobRecord): void
 }
 
 export class RemoteEndings {
-  readonly #parts: RemoteEndingsParts
+  readonly #identities: IdentityMap
+  readonly #lookups: JobLookup
+  readonly #options: Pick<SessionOptions, 'works' | 'keep' | 'endedElsewhere'>
   readonly #clearing = new Set<JobRecord>()
   #isLookingUp = false
   /** The store reported another change during a lookup. */
@@ -33,8 +32,15 @@ export class RemoteEndings {
   #last = 0
   #changedAt = 0
 
-  constructor(parts: RemoteEndingsParts) {
-    this.#parts = parts
+  /** @param options How the session was attached. Its listener is notified of each ending. */
+  constructor(
+    identities: IdentityMap,
+    lookups: JobLookup,
+    options: Pick<SessionOptions, 'works' | 'keep' | 'endedElsewhere'>,
+  ) {
+    this.#identities = identities
+    this.#lookups = lookups
+    this.#options = options
   }
   put(seq: number): void {
     this.#last = seq
@@ -45,14 +51,12 @@ export class RemoteEndings {
   }
   /** Whether the job runs here, or waits and no other process has changed the store since it was put. */
   isCurrent(record: JobRecord): boolean {
-    const { identities, works } = this.#parts
-    return identities.runsHere(record) || (works && record.seq > this.#changedAt)
+    return this.#identities.runsHere(record) || (this.#options.works && record.seq > this.#changedAt)
   }
   /** The result of the job is now awaited. The job may have ended before. */
   waitFor(record: JobRecord): void {
-    const { identities } = this.#parts
     const isSnapshot = record.extras?.asOf !== undefined
-    if (identities.runsHere(record) || (!isSnapshot && record.seq > this.#changedAt)) return
+    if (this.#identities.runsHere(record) || (!isSnapshot && record.seq > this.#changedAt)) return
     // If the lookup fails, the next change triggers another.
     this.#lookup(record).catch(() => {})
   }
@@ -67,7 +71,9 @@ export class RemoteEndings {
    * concurrent lookup must not.
    */
   async cleared(): Promise<readonly JobRecord[]> {
-    const { identities, find, update, keepsCancelled } = this.#parts
+    const identities = this.#identities
+    const lookups = this.#lookups
+    const keepsCancelled = this.#options.keep.cancelledMs > 0
     const waiting = identities.awaited().filter(record => !record.ended && !identities.runsHere(record))
     for (const record of waiting) this.#clearing.add(record)
     try {
@@ -75,7 +81,7 @@ export class RemoteEndings {
       // In steps, so that other requests are answered in between.
       for (let from = 0; from < waiting.length; from += maxLookups) {
         const some = waiting.slice(from, from + maxLookups)
-        const rows = await Promise.all(some.map(({ seq }) => find(seq)))
+        const rows = await Promise.all(some.map(({ seq }) => lookups.find(seq)))
         for (const [i, record] of some.entries()) {
           const row = rows[i]
           // The job may have changed while its row was on the way.
@@ -83,7 +89,7 @@ export class RemoteEndings {
           // A job without a row was cleared only if cancelled jobs are not kept.
           const isCleared = row ? row.state === 'cancelled' && row.extras?.error === clearedText : !keepsCancelled
           if (!isCleared) continue
-          if (row) update(record, row)
+          if (row) lookups.update(record, row)
           else Object.assign(record, { state: 'cancelled' })
           cleared.push(record)
         }
@@ -114,23 +120,21 @@ export class RemoteEndings {
     }
   }
   async #lookup(record: JobRecord): Promise<void> {
-    const { identities, find, update } = this.#parts
-    const row = await find(record.seq)
+    const row = await this.#lookups.find(record.seq)
     // The job may have ended, or started here, while its row was on the way.
-    if (record.ended || identities.runsHere(record) || this.#clearing.has(record)) return
-    if (row) update(record, row)
+    if (record.ended || this.#identities.runsHere(record) || this.#clearing.has(record)) return
+    if (row) this.#lookups.update(record, row)
     // The job finished and was not kept, or was removed: how it ended cannot be known any more.
     else Object.assign(record, { state: 'finished', run: undefined })
     if (record.ended) this.#report(record, row !== undefined)
   }
   #report(record: JobRecord, kept: boolean): void {
-    const { identities, ended } = this.#parts
-    identities.end(record, kept)
-    ended(record)
+    this.#identities.end(record, kept)
+    this.#options.endedElsewhere(record)
   }
   /** The next awaited jobs, in the order of put, so that each gets its turn. */
   #some(): readonly JobRecord[] {
-    const { identities } = this.#parts
+    const identities = this.#identities
     const found = identities.awaited().filter(record => !record.ended && !identities.runsHere(record))
     if (found.length <= maxLookups) return found
     const next = found.findIndex(({ seq }) => seq > this.#lookedUpTo)

@@ -35,8 +35,8 @@ import { cursorOf, named, onWire, putColumns, reportColumns, rowTarget, settledC
 import { IdentityMap } from './identity-map.ts'
 import type { Link } from './link.ts'
 import type { LinkClient } from './link-client.ts'
-import { lostRunsOf, type NoticesParts, noticesOf, reportsDropped } from './notices.ts'
-import { RemoteEndings } from './remote-endings.ts'
+import { lostRunsOf, noticesOf, type RowRecords, reportsDropped } from './notices.ts'
+import { type JobLookup, RemoteEndings } from './remote-endings.ts'
 import type {
   AttachReply,
   AttachRequest,
@@ -76,8 +76,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   readonly #options: SessionOptions
   readonly #identities = new IdentityMap()
   readonly #remoteEndings: RemoteEndings
-  readonly #noticesParts: NoticesParts = {
-    identities: this.#identities,
+  readonly #records: RowRecords = {
     recordOf: row => this.#recordOf(row),
     seen: row => this.#seen(row),
   }
@@ -103,14 +102,11 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.name = name
     this.works = works
     this.#options = options
-    this.#remoteEndings = new RemoteEndings({
-      identities: this.#identities,
-      works,
-      keepsCancelled: keep.cancelledMs > 0,
+    const lookups: JobLookup = {
       find: seq => this.#request<JobRow | undefined>({ kind: 'find', queue: this.#queue, target: seq }),
       update: (record, row) => this.#update(record, row),
-      ended: record => this.#options.endedElsewhere(record),
-    })
+    }
+    this.#remoteEndings = new RemoteEndings(this.#identities, lookups, options)
     const looks = !works && rate === undefined && keys === undefined && globalWidth === undefined
     const instants = { now: clock.now(), wall: clock.wall() }
     this.attachRequest = {
@@ -278,7 +274,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     const lost = lostRunsOf(done, settled, checkpoints, this.#identities)
     this.#checkpointsStored(checkpoints, lost)
     this.#endingsStored(settled, request, done, lost, exchange.now)
-    const notices = done.notices && noticesOf(done.notices, lost, settled, checkpoints, this.#noticesParts)
+    const notices = done.notices && noticesOf(done.notices, lost, settled, checkpoints, this.#identities, this.#records)
     this.#heed(done, notices)
     // After the notices, because their jobs are announced by their own events.
     if (changed) void this.#remoteEndings.lookupAwaited()

@@ -83,7 +83,7 @@ export const inContract: readonly Plant[] = [
   {
     name: 'no caller is notified that a job has ended elsewhere',
     file: 'persistence/durable/remote-endings.ts',
-    edits: [{ find: '    ended(record)\n', replace: '' }],
+    edits: [{ find: '    this.#options.endedElsewhere(record)\n', replace: '' }],
     why: 'B31: the result of a job that another process runs never settles',
     finders: severalProcesses,
   },

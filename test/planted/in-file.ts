@@ -708,8 +708,13 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a job that runs elsewhere seems to be live',
     file: 'persistence/durable/remote-endings.ts',
-    edits: [{ find: '(works && record.seq > this.#changedAt)', replace: 'works || record.seq > this.#changedAt' }],
-    why: 'somebody takes the state of a handle for what is so, while another process runs the job',
+    edits: [
+      {
+        find: '(this.#options.works && record.seq > this.#changedAt)',
+        replace: 'this.#options.works || record.seq > this.#changedAt',
+      },
+    ],
+    why: 'the state of a handle seems current, while another process runs the job',
     finders: ['flow/sqlite-looking'],
   },
   {

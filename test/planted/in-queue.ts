@@ -826,7 +826,7 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/put/overflow.ts',
     edits: [
       {
-        find: 'return this.#waiting.length > 0 && !this.#parts.lifecycle.stopping',
+        find: 'return this.#waiting.length > 0 && !this.#lifecycle.stopping',
         replace: 'return this.#waiting.length > 0',
       },
     ],

@@ -34,10 +34,10 @@ const setup = (size: number, pending = 0) => {
       return undefined
     },
   } as unknown as BacklogSession
-  const parts = { clock: new VirtualClock(), lifecycle, waits: true, size }
+  const bound = { waits: true, size }
   const replies = { accept: () => {}, acceptAll: () => {}, refuseAll: () => {} }
-  const refusals = new Refusals(parts, replies)
-  const overflow = new Overflow(parts, refusals, withdrawals, {
+  const refusals = new Refusals(new VirtualClock(), bound, replies)
+  const overflow = new Overflow(lifecycle, bound, refusals, withdrawals, {
     waitsForSpace: record => waits.push(`${record.payload}`),
   })
   refusals.open(session)

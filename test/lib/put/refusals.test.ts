@@ -3,8 +3,8 @@ import test from 'ava'
 import type { BacklogSession, PutBatch } from '../../../lib/backlog.ts'
 import { IdConflictError, OutcomeUnknownError, QueueFullError, StoreError } from '../../../lib/errors.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { Refusals, type RefusalsParts } from '../../../lib/put/refusals.ts'
-import { recordsOf, type WaitingEntry } from '../../../lib/put/requests.ts'
+import { Refusals } from '../../../lib/put/refusals.ts'
+import { type QueueBound, recordsOf, type WaitingEntry } from '../../../lib/put/requests.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 
 const names = (records: Iterable<JobRecord>): string[] => [...records].map(({ payload }) => `${payload}`)
@@ -17,11 +17,12 @@ const call = (...payloads: string[]): WaitingEntry => ({
 })
 
 /** `put` is the backlog: it returns the error with which it refuses a batch. */
-const setup = (put: (batch: readonly string[]) => unknown, parts: Partial<RefusalsParts> = {}) => {
+const setup = (put: (batch: readonly string[]) => unknown, bound: Partial<QueueBound> = {}) => {
   const batches: string[][] = []
   const log: string[] = []
   const refusals = new Refusals(
-    { clock: new VirtualClock(), waits: false, size: Infinity, ...parts },
+    new VirtualClock(),
+    { waits: false, size: Infinity, ...bound },
     {
       accept: entry => log.push(`accepted ${names(recordsOf([entry]))}`),
       acceptAll: (_, records) => log.push(`accepted together ${names(records)}`),

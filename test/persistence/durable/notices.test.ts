@@ -1,4 +1,4 @@
-/** Of what an exchange told besides: whose run is lost, once, and of whom nothing is lost. */
+/** The notices of a reply: which runs are lost, once, and which jobs have lost nothing. */
 import test from 'ava'
 import type { Exchange, Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
@@ -19,6 +19,7 @@ const reported = {
 const unread = (): never => {
   throw new Error('there are no rows')
 }
+const unreadable = { recordOf: unread, seen: unread }
 const row = (parts: Partial<JobRow>): JobRow => ({ seq: 1, fence: 1, state: 'pending', ...parts }) as JobRow
 
 /** A job that is underway here by its first fence. */
@@ -27,44 +28,44 @@ function underway() {
   const record = new JobRecord('a', null, 0, 0)
   record.seq = record.fence = 1
   identities.claim(record)
-  const news = (settled: Settlement[] = [], checkpoints: Exchange['checkpoints'] = []) =>
-    noticesOf(reported, new Set([1]), settled, checkpoints, { identities, recordOf: unread, seen: unread })
-  return { followed: identities, record, news }
+  const notices = (settled: Settlement[] = [], checkpoints: Exchange['checkpoints'] = []) =>
+    noticesOf(reported, new Set([1]), settled, checkpoints, identities, unreadable)
+  return { identities, record, notices }
 }
 
 test('notices: a lost run is reported once, however many exchanges find out, and nothing of it is stored', t => {
-  const { followed: identities, record, news } = underway()
+  const { identities, record, notices } = underway()
   const checkpoint = { record, fence: 1, value: CheckpointValue.of(0, true) }
   const ending = { record, fence: 1, kind: 'finished' } as Settlement
 
-  t.like(news([], [checkpoint]), { lostRuns: [record], ignoredSettles: [], ignoredCheckpoints: [] })
+  t.like(notices([], [checkpoint]), { lostRuns: [record], ignoredSettles: [], ignoredCheckpoints: [] })
   t.false(identities.runsHere(record))
-  t.like(news([ending], [checkpoint]), { lostRuns: [], ignoredSettles: [ending], ignoredCheckpoints: [checkpoint] })
+  t.like(notices([ending], [checkpoint]), { lostRuns: [], ignoredSettles: [ending], ignoredCheckpoints: [checkpoint] })
 })
 
 test('notices: a job whose body was never called is not reported as lost, and does not go back', t => {
-  const { followed: identities, record, news } = underway()
+  const { identities, record, notices } = underway()
   const back = { record, fence: 1, kind: 'notLaunched' } as Settlement
 
-  t.like(news([back]), { lostRuns: [], ignoredSettles: [back] })
+  t.like(notices([back]), { lostRuns: [], ignoredSettles: [back] })
   t.false(identities.runsHere(record))
 })
 
 test('notices: the ignored ending of an older run does not end the current one', t => {
-  const { followed: identities, record, news } = underway()
+  const { identities, record, notices } = underway()
   record.fence = 2
   identities.claim(record)
   const old = { record, fence: 1, kind: 'finished' } as Settlement
 
-  t.like(news([old]), { lostRuns: [record], ignoredSettles: [old] })
+  t.like(notices([old]), { lostRuns: [record], ignoredSettles: [old] })
 })
 
 test('notices: a run whose job has ended elsewhere and is forgotten here is ignored', t => {
-  const { followed: identities, record, news } = underway()
+  const { identities, record, notices } = underway()
   identities.end(record, false)
   const late = { record, fence: 1, kind: 'failed' } as Settlement
 
-  t.like(news([late]), { lostRuns: [], ignoredSettles: [late] })
+  t.like(notices([late]), { lostRuns: [], ignoredSettles: [late] })
 })
 
 test('notices: a job that was taken from this process is lost at once, and one that it has claimed again is not', t => {
@@ -74,10 +75,9 @@ test('notices: a job that was taken from this process is lost at once, and one t
     [{ state: 'underway', fence: 2 }, 1],
     [{ state: 'underway' }, 0],
   ] as const) {
-    const { followed: identities, record } = underway()
-    const news = { ...reported, lostRuns: [], recovered: [row(parts)] }
-    const { lostRuns: gone, recovered } = noticesOf(news, new Set(), [], [], {
-      identities,
+    const { identities, record } = underway()
+    const notices = { ...reported, lostRuns: [], recovered: [row(parts)] }
+    const { lostRuns: gone, recovered } = noticesOf(notices, new Set(), [], [], identities, {
       recordOf: () => record,
       seen: () => record,
     })

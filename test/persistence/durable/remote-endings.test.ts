@@ -1,12 +1,13 @@
-/** Which jobs that somebody here waits for a clear of here has cancelled, where it were too many to be named. */
+/** Which awaited jobs a clear of this process has cancelled, if they were too many to be listed. */
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
+import { defaultDurableKeep } from '../../../lib/options/options.ts'
 import { clearedText } from '../../../persistence/durable/encode.ts'
 import { IdentityMap } from '../../../persistence/durable/identity-map.ts'
-import { RemoteEndings } from '../../../persistence/durable/remote-endings.ts'
+import { type JobLookup, RemoteEndings } from '../../../persistence/durable/remote-endings.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'
 
-function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, keepsCancelled = true) {
+function setup(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, keepsCancelled = true) {
   const identities = new IdentityMap()
   for (let seq = 1; seq <= count; seq++) {
     const record = new JobRecord(String(seq), null, 0, 0)
@@ -16,8 +17,7 @@ function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, k
   }
   const requested: number[] = []
   let atOnce = 0
-  const remoteEndings = new RemoteEndings({
-    ...{ identities, works: true, keepsCancelled },
+  const lookups: JobLookup = {
     async find(seq) {
       requested.push(seq)
       const before = requested.length
@@ -26,9 +26,10 @@ function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, k
       return rows[seq] as JobRow | undefined
     },
     update: (record, { state }) => void Object.assign(record, { state }),
-    ended: () => {},
-  })
-  return { elsewhere: remoteEndings, requested, atOnce: () => atOnce }
+  }
+  const options = { works: true, keep: { ...defaultDurableKeep(), cancelledMs: keepsCancelled ? 1 : 0 } }
+  const remoteEndings = new RemoteEndings(identities, lookups, { ...options, endedElsewhere: () => {} })
+  return { remoteEndings, requested, atOnce: () => atOnce }
 }
 const seqs = (records: readonly JobRecord[]): number[] => records.map(({ seq }) => seq)
 
@@ -41,12 +42,12 @@ test('remote endings: a clear has cancelled the jobs whose rows say so, and none
     5: { state: 'cancelled', extras: { error: clearedText } },
   } as const
 
-  t.deepEqual(seqs(await scene(rows, 5).elsewhere.cleared()), [1, 5])
-  t.deepEqual(seqs(await scene(rows, 5, false).elsewhere.cleared()), [1, 4, 5])
+  t.deepEqual(seqs(await setup(rows, 5).remoteEndings.cleared()), [1, 5])
+  t.deepEqual(seqs(await setup(rows, 5, false).remoteEndings.cleared()), [1, 4, 5])
 })
 
 test('remote endings: after a clear jobs are looked up in batches, so that other requests are answered in between', async t => {
-  const { elsewhere: remoteEndings, requested, atOnce } = scene({}, 500)
+  const { remoteEndings, requested, atOnce } = setup({}, 500)
 
   await remoteEndings.cleared()
 
