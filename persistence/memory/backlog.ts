@@ -28,7 +28,7 @@ import type { RateRule } from '../../lib/rate/rules.ts'
 import { cancelEffect, isSetting, isWaiting, knownJob, refuseByState } from '../../lib/rules/commands.ts'
 import { dueOf } from '../../lib/rules/due.ts'
 import { explainWait } from '../../lib/rules/explain.ts'
-import { inOrderOfStart } from '../../lib/rules/order.ts'
+import { listOrder, type Ordered } from '../../lib/rules/order.ts'
 import { refuseCost, refuseOverfull } from '../../lib/rules/puts.ts'
 import { overriddenOf } from '../../lib/rules/settings.ts'
 import { valueFrom } from '../../lib/text/json.ts'
@@ -270,13 +270,12 @@ class MemorySession implements BacklogSession {
   }
   list({ state, key, limit, after }: JobQuery): readonly JobRecord[] {
     const { jobs } = this.#queue
-    const waiting = state !== undefined && isWaiting(state)
-    const order = (a: Position, b: Position): number => (waiting ? inOrderOfStart(a, b) : b.seq - a.seq)
+    const order = listOrder(state)
     const mark = typeof after === 'string' ? jobs.find(after) : after
     // The record of a removed job still gives its position in the list, unless the job was never accepted.
     if (after !== undefined && !mark?.seq) throw new JobUnknownError(typeof after === 'string' ? after : after.id)
     const inPlainJobs = (state === undefined || state === 'pending') && key === undefined
-    const all: Position[] = []
+    const all: Ordered[] = []
     for (const job of jobs.entries()) {
       if (typeof job === 'number') {
         if (!inPlainJobs) continue
@@ -332,9 +331,6 @@ class MemorySession implements BacklogSession {
 function copied({ text, payload }: JobRecord): unknown {
   return text === undefined ? payload : valueFrom(text)
 }
-
-/** A job's position in the order of start or of put. */
-type Position = Pick<JobRecord, 'priority' | 'seq'>
 
 function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): CommandResult {
   return { changed, found, count: changed.length, unchangedBecause: undefined }

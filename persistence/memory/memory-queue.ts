@@ -29,7 +29,7 @@ import { Rate } from '../../lib/rate/rate.ts'
 import type { Cost, RateRule } from '../../lib/rate/rules.ts'
 import { maxClaimed, maxPruned } from '../../lib/rules/bounds.ts'
 import { isWaiting } from '../../lib/rules/commands.ts'
-import { dueOf, dueOfCommand, wallLookMs } from '../../lib/rules/due.ts'
+import { dueCheckAt, dueOf, dueOfCommand } from '../../lib/rules/due.ts'
 import { limitedBy } from '../../lib/rules/explain.ts'
 import { graceMs } from '../../lib/rules/grace.ts'
 import { grantOf, refusedStarts, startOf, startOfKey } from '../../lib/rules/grants.ts'
@@ -574,7 +574,7 @@ export class MemoryQueue {
   #nextLook(now: number, wall: number): number {
     const dated = this.#dated
     let next = Math.min(this.#due.firstKey, this.keys?.nextLook ?? Infinity)
-    if (dated.size > 0) next = Math.min(next, now + Math.min(dated.firstKey - wall, wallLookMs))
+    if (dated.size > 0) next = Math.min(next, dueCheckAt({ clock: 'wall', at: dated.firstKey }, now, wall))
     if (this.#heldKeys.size > 0) {
       for (const hold of this.#heldKeys.values()) if (hold.aside.size > 0) next = Math.min(next, hold.until)
     }

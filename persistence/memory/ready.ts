@@ -7,6 +7,7 @@
  */
 import type { JobRecord } from '../../lib/job.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
+import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { Heap } from './heap.ts'
 import { inRing, Ring } from './ring.ts'
 
@@ -59,8 +60,7 @@ export class Ready {
     const inLane = this.#firstLane()?.jobs.first
     const inHeap = this.#heap?.first
     if (inHeap === undefined || inLane === undefined) return inLane ?? inHeap
-    const less = inHeap.priority - inLane.priority || inHeap.seq - inLane.seq
-    return less < 0 ? inHeap : inLane
+    return inOrderOfStart(inHeap, inLane) < 0 ? inHeap : inLane
   }
   remove(job: JobRecord): void {
     if (!inRing(job)) return this.#heap?.remove(job)
@@ -69,11 +69,10 @@ export class Ready {
     this.#inLanes--
   }
   /** How many jobs start before this one, or would. */
-  before({ priority, seq }: JobRecord): number {
+  before(job: JobRecord): number {
+    const { priority, seq } = job
     let count = 0
-    for (const job of this.#heap?.jobs() ?? []) {
-      if (job.priority < priority || (job.priority === priority && job.seq < seq)) count++
-    }
+    for (const other of this.#heap?.jobs() ?? []) if (inOrderOfStart(other, job) < 0) count++
     for (const lane of this.#lanes) {
       if (lane.priority < priority) count += lane.jobs.size
       else if (lane.priority === priority) count += lane.jobs.before(seq)
