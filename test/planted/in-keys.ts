@@ -160,8 +160,8 @@ export const inKeys: readonly Plant[] = [
     file: 'persistence/sqlite/tables/schema.ts',
     edits: [
       {
-        find: 'create trigger rdq_underway_released after delete on rdq_underway when old.key is not null begin',
-        replace: 'create trigger rdq_underway_released after delete on rdq_underway when old.key is null begin',
+        find: 'after delete on rdq_underway when old.key is not null and',
+        replace: 'after delete on rdq_underway when old.key is null and',
       },
     ],
     why: 'a key that was full never starts another job',
