@@ -256,6 +256,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     run.endUnrun()
     this.released(run)
   }
+  /** The run itself is the settlement that is sent. */
   #handBack(run: Run): void {
     run.handBack()
     this.#exchanges.next.settled.push(run)

@@ -44,7 +44,10 @@ export class ClaimReply<Facts extends ClaimFacts = ClaimFacts> {
   get taken(): number {
     return this.#seqs.length
   }
-  /** How many jobs may still be taken. */
+  /**
+   * How many jobs may still be taken: 0 as soon as a limit of the queue has refused one, which ends every loop that
+   * claims while there is room.
+   */
   get room(): number {
     return this.blocked ? 0 : this.facts.most - this.taken
   }

@@ -90,6 +90,7 @@ export function executeExchange<Queue extends QueueState>(
   if (number <= store.lastExchange(queue)) {
     const [claimed, reports] = [store.claimedIn(queue, number), store.reportedIn(queue, number)]
     const logged = store.loggedIn(queue, number)
+    // The next look of the first execution is not kept, so the queue looks again at once.
     return replyOf(store, queue, request, claimed, now, logged, reports, store.verdictsRequestedIn(queue, number))
   }
   const notices: RunNotices = { lostRuns: new Set(), within: [], endedUnrun: [] }
@@ -147,8 +148,8 @@ function replyOf<Queue extends QueueState>(
   needVerdict: readonly JobRow[],
 ): ExchangeReply {
   const { lostRuns, within, cancelRequests } = logged
-  const notices = lostRuns.length + within.length + cancelRequests.length + recovered.length + needVerdict.length >
-    0 && {
+  const lists = [lostRuns, within, cancelRequests, recovered, needVerdict]
+  const notices = lists.some(list => list.length > 0) && {
     ...logged,
     needVerdict,
     droppedReports: dropped,

@@ -50,7 +50,10 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   keepError(queue: Queue, job: Job, run: SettledRun): void
 }
 
-/** Settles runs in their order, because of two endings of one run the first counts. */
+/**
+ * Settles runs in their order, because of two endings of one run the first counts. A store may have a loop of its own that
+ * settles many runs at once, as the SQLite store has (sqlite/store/settle.ts); then both must change together.
+ */
 export function settleEach<Queue extends QueueState, Job extends LeftByRun>(
   store: SettleStore<Queue, Job>,
   queue: Queue,

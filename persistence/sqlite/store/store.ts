@@ -151,6 +151,10 @@ export class Store implements StoreContract {
       isWorked: (queue: number): boolean => this.#recovery.isWorked(queue),
     }
   }
+  /**
+   * Like `requestsOn` of durable/execute/, but with the clock of the file, and one class for each procedure where that
+   * takes one object for all. What a request calls must be changed in both.
+   */
   #requestsOf(parts: Tables & { commands: Commands; exchanges: ExchangeStore<QueueRow> }): RequestStore<QueueRow> {
     // The procedures get instants by the clock of the file. Only `put` gets the request as it is: Puts converts it.
     const { queues, jobRows, fileClock, limits, commands, exchanges } = parts
@@ -299,7 +303,11 @@ export class Store implements StoreContract {
   }
 }
 
-/** The operations of an exchange, each by the table or the class that knows how. */
+/**
+ * The operations of an exchange, each by the table or the class that knows how: every call from
+ * durable/execute/exchange.ts to a statement passes here. One object of lambdas keeps each class free of the operations
+ * of the others.
+ */
 function exchangesOf(
   parts: Tables & { upkeep: Upkeep; retention: Retention; recovery: Recovery },
 ): ExchangeStore<QueueRow> {
