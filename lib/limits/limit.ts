@@ -42,6 +42,8 @@ export interface Ahead {
   readonly amount: number
   /** Until when the first of them is waited for. */
   readonly until: number
+  /** The same of those that are to come by now. Undefined: other limits hold all of them up for longer. */
+  readonly dueUntil: number | undefined
 }
 
 /** A start in the rate of a key of the queue, or in that of a named rule of the backlog. */

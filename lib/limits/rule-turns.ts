@@ -17,7 +17,7 @@ export const patienceMs = 250
 
 /** One queue that waits for the rule, as one of its sessions has requested it. */
 export interface RuleWait {
-  /** The number of the queue. Between equal tags the smaller number is first. */
+  /** The number of the queue. */
   readonly queue: number
   /** The session, or the process, that requested it. A queue may have several; its turns are those of the queue. */
   readonly worker: string | number
@@ -34,6 +34,7 @@ export interface RuleWait {
 export class RuleTurns {
   /** The virtual clock: the tag of the queue that started a job last. */
   clock: number
+  /** In the order in which they began. Of equal tags the queue that has waited longest is first. */
   waits: RuleWait[]
 
   constructor(clock = 0, waits: RuleWait[] = []) {
@@ -44,22 +45,23 @@ export class RuleTurns {
   ahead(queue: number, now: number): Ahead | undefined {
     if (this.waits.length === 0) return undefined
     const own = this.#tagOf(queue)
-    // Of equal tags, that of a queue that waits already is first.
-    const isNew = this.waits.every(wait => wait.queue !== queue)
+    const place = this.#placeOf(queue)
     const counted = new Map<number, number>()
     let amount = 0
     let until = Infinity
+    let dueUntil: number | undefined
     for (const wait of this.waits) {
       if (wait.queue === queue || !isActive(wait, now)) continue
-      const turns = own - wait.tag + (isNew || wait.queue < queue ? 1 : 0)
+      const turns = own - wait.tag + (this.#placeOf(wait.queue) < place ? 1 : 0)
       const before = counted.get(wait.queue) ?? 0
       const starts = Math.min(wait.wants, turns - before)
       if (starts <= 0) continue
       counted.set(wait.queue, before + starts)
       amount += starts * wait.amount
       until = Math.min(until, wait.until)
+      if (wait.until - patienceMs <= now) dueUntil = Math.min(dueUntil ?? Infinity, wait.until)
     }
-    return amount > 0 ? { amount, until } : undefined
+    return amount > 0 ? { amount, until, dueUntil } : undefined
   }
   /** The queue starts a job that takes something of the rule. */
   started(queue: number, now: number): void {
@@ -91,9 +93,14 @@ export class RuleTurns {
     let first: RuleWait | undefined
     for (const wait of this.waits) {
       if (now >= wait.until) continue
-      if (!first || wait.tag < first.tag || (wait.tag === first.tag && wait.queue < first.queue)) first = wait
+      if (!first || wait.tag < first.tag) first = wait
     }
     return first
+  }
+  /** A queue that does not wait yet comes behind all that do. */
+  #placeOf(queue: number): number {
+    const place = this.waits.findIndex(wait => wait.queue === queue)
+    return place < 0 ? this.waits.length : place
   }
   #tagOf(queue: number): number {
     return this.waits.find(wait => wait.queue === queue)?.tag ?? tagOnArrival(this.clock, 1)

@@ -419,6 +419,44 @@ test('named rules: a queue whose every start holds the rule again does not starv
   t.is([...namesOf(starts)].sort().join(''), 'bbcc')
 })
 
+test('named rules: a queue whose job comes due at the instant at which a hold ends holds nobody up', async t => {
+  const parts = shared()
+  const { clock, starts, open, put, passUntil } = parts
+  const rate = gateway(3, 10) as never
+  const b = open('b', { rate, width: 1 })
+  const a = refusing(parts, 'a', [new Throttled(30, { rule: 'gateway' })], { rate, width: 1 })
+  await opened(a, b)
+  await b.put('b0', { delay: 30 })
+  await put(a, 2)
+  await clock.settle()
+  const began = clock.now()
+
+  await passUntil(3)
+
+  t.is([...namesOf(starts)].sort().join(''), 'aab')
+  if (!durable()) t.true(clock.now() - began <= 60)
+})
+
+test('named rules: after a hold nobody waits for a queue that a rule of its own holds up', async t => {
+  const parts = shared()
+  const { clock, starts, open, put, passUntil } = parts
+  const rate = gateway(8, 400) as never
+  const own = [gateway(8, 400), { limit: 1, per: 400 }] as never
+  const a = refusing(parts, 'a', [new Throttled(35, { rule: 'gateway' })], { rate: own, width: 1 })
+  const b = open('b', { rate, width: 1 })
+  await opened(a, b)
+  await put(a, 1)
+  await clock.settle()
+  await put(b, 1)
+  await clock.settle()
+  const began = clock.now()
+
+  await passUntil(1)
+
+  t.is(namesOf(starts), 'b')
+  if (!durable()) t.true(clock.now() - began <= 60)
+})
+
 test('named rules: a hold of a rule lasts at most maxHold, and a shorter one does not end it', async t => {
   const parts = shared()
   const { clock, starts, open, put, pass } = parts

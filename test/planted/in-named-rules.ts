@@ -12,9 +12,23 @@ export const inNamedRules: readonly Plant[] = [
   {
     name: 'after a hold any queue may start first by a named rule',
     file: 'lib/limits/turn.ts',
-    edits: [{ find: 'rate.heldUntil > -Infinity && rate.heldUntil <= now', replace: 'rate.heldUntil === Infinity' }],
+    edits: [{ find: 'isAfterHold ? ahead.dueUntil : undefined', replace: 'undefined as number | undefined' }],
     why: 'a queue whose every start holds the rule again leaves no start for the others',
     finders: ['flow/named-rules'],
+  },
+  {
+    name: 'after a hold a queue is waited for that other limits hold up',
+    file: 'lib/limits/rule-turns.ts',
+    edits: [{ find: 'if (wait.until - patienceMs <= now) dueUntil', replace: 'dueUntil' }],
+    why: 'a rule is not used for as long as one of its queues waits for a rule of its own',
+    finders: ['flow/named-rules'],
+  },
+  {
+    name: 'of two queues that begin to wait together each is before the other',
+    file: 'lib/limits/rule-turns.ts',
+    edits: [{ find: 'this.#placeOf(wait.queue) < place ? 1 : 0', replace: '1' }],
+    why: 'after a hold neither queue starts, and both wait for each other',
+    finders: ['lib/limits/rule-turns', 'flow/named-rules'],
   },
   {
     name: 'a queue that is late is waited for all the same',

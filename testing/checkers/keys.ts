@@ -141,6 +141,8 @@ export const keyHeld: Checker = (history, sure, { slackMs }) => {
   for (const entry of history) {
     settings.take(entry)
     if (entry.kind === 'release') thrown.set(`${entry.process} ${entry.job}`, entry as Entry<'release'>)
+    // The attempt has failed for another reason: its time was over when the body threw.
+    if (entry.kind === 'emitted' && entry.event === 'retry') thrown.delete(`${entry.process} ${entry.job}`)
     if (isWaiting(entry) && entry.job !== undefined) {
       const by = thrown.get(`${entry.process} ${entry.job}`)
       thrown.delete(`${entry.process} ${entry.job}`)

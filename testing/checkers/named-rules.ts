@@ -97,6 +97,10 @@ export class SharedRules {
   }
   /** A hold begins when the job that requested it has gone back. */
   #followHolds(entry: Entry): void {
+    // The attempt has failed for another reason: its time was over when the body threw.
+    if (entry.kind === 'emitted' && entry.event === 'retry') {
+      this.#thrown.delete(`${entry.queue} ${entry.process} ${entry.job}`)
+    }
     if (entry.kind !== 'release' && !isWaiting(entry)) return
     const { queue, process, job, nowMs } = entry
     const run = `${queue} ${process} ${job}`

@@ -25,7 +25,23 @@ test('turns: a queue waits for no turn if no other queue wants the rule, nor for
   t.is(turns.ahead(1, 0), undefined)
   turns.wait(wait(1))
   t.is(turns.ahead(1, 0), undefined)
-  t.deepEqual(turns.ahead(2, 0), { amount: 1, until: Infinity })
+  t.deepEqual(turns.ahead(2, 0), { amount: 1, until: Infinity, dueUntil: undefined })
+})
+
+test('turns: of two queues that begin to wait at one instant exactly one is first, in any order of numbers', t => {
+  for (const [early, late] of [
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    const turns = new RuleTurns()
+    turns.wait(wait(early))
+    t.deepEqual(turns.ahead(late, 0), { amount: 1, until: Infinity, dueUntil: undefined })
+    turns.wait(wait(late))
+
+    t.is(turns.ahead(early, 0), undefined)
+    t.deepEqual(turns.ahead(late, 0), { amount: 1, until: Infinity, dueUntil: undefined })
+    t.is(turns.first(0)?.queue, early)
+  }
 })
 
 test('turns: queues that wait are first in turn, one start after the other', t => {
@@ -76,7 +92,7 @@ test('turns: capacity is left only within the time for which a queue is waited f
   turns.wait(wait(1, { from: 100, until: 200 }))
 
   t.is(turns.ahead(2, 99), undefined)
-  t.deepEqual(turns.ahead(2, 100), { amount: 1, until: 200 })
+  t.deepEqual(turns.ahead(2, 100), { amount: 1, until: 200, dueUntil: 200 })
   t.is(turns.ahead(2, 200), undefined)
   t.is(turns.first(199)?.queue, 1)
   t.is(turns.first(200), undefined)

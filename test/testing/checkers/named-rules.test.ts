@@ -122,6 +122,17 @@ I29.right('units of two queues with one id each up to the limit', history =>
     .put('a', { cost: { tokens: 1 } })
     .start('a'),
 )
+I29.right('a Throttled that was thrown once the time of the attempt was over holds nothing', history =>
+  starts(both(history, gateway(9)), 'a')
+    .release('a', { code: 'THROTTLED', afterMs: 50, heldRule: 'gateway' })
+    .emitted('retry', 'a', { delayMs: 5 })
+    .emitted('delayed', 'a')
+    .of('r')
+    .in('b')
+    .at(20)
+    .put('b')
+    .start('b'),
+)
 I29.wrong(
   'a start of another queue while the rule is held',
   /job b of r started before 50 ms, until when gateway is held/,
