@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads'
 import { ModuleLoadError } from '../errors.ts'
 import type { FromCallThread, ToCallThread } from './call-protocol.ts'
+import { bundleRemedy } from './loaded-module.ts'
 
 /** A started thread. */
 export interface CallThread {
@@ -24,15 +25,16 @@ export type StartCallThread = (events: CallThreadEvents) => CallThread
 
 /** For a bundle that has left behind the file of the threads. */
 function inBundle(cause?: unknown): ModuleLoadError {
-  const problem = `its threads run a file of rdq, which the bundle has left behind; mark rdq as external and install it where the bundle runs (esbuild: --external:rdq, rolldown: external: [/^rdq(\\/|$)/])`
-  return new ModuleLoadError('rdq/isolate', problem, cause === undefined ? undefined : { cause })
+  return new ModuleLoadError('rdq/isolate', bundleRemedy, cause === undefined ? undefined : { cause })
 }
 
 /** Throws ModuleLoadError in a bundle that has left behind the file of the threads. */
 export const startCallThread: StartCallThread = events => {
   const here: string | undefined = import.meta.url
-  if (!here?.endsWith('/call-thread.js')) throw inBundle()
-  const worker = new Worker(new URL('./call-entry.js', import.meta.url), { name: 'rdq inThread' })
+  // Webpack copies the file of the threads under another name, without its imports.
+  const entry = here?.endsWith('/call-thread.js') ? new URL('./call-entry.js', import.meta.url) : undefined
+  if (!entry?.pathname.endsWith('/call-entry.js')) throw inBundle()
+  const worker = new Worker(entry, { name: 'rdq inThread' })
   let error: unknown
   let hasAnswered = false
   worker.on('message', (message: FromCallThread) => {

@@ -6,6 +6,7 @@
 import type { Readable, Writable } from 'node:stream'
 import type { Worker } from 'node:worker_threads'
 import { HandlerLoadError } from '../errors.ts'
+import { bundleRemedy } from './loaded-module.ts'
 import type { FromIsolateBatch, Opening, ToIsolate } from './protocol.ts'
 
 /** How an isolate ended. */
@@ -48,11 +49,10 @@ function inherited(args: readonly string[]): string[] {
 /** Resolved when an isolate is started, so that a bundle without the file can still be imported. */
 function entryFile(module: string): URL {
   const here: string | undefined = import.meta.url
-  if (!here?.endsWith('/spawn.js')) {
-    const remedy = `isolates run a file of rdq, which the bundle has left behind; mark rdq as external and install it where the bundle runs`
-    throw new HandlerLoadError(module, remedy)
-  }
-  return new URL('./entry.js', import.meta.url)
+  // Webpack copies the file of the isolates under another name, without its imports.
+  const entry = here?.endsWith('/spawn.js') ? new URL('./entry.js', import.meta.url) : undefined
+  if (!entry?.pathname.endsWith('/entry.js')) throw new HandlerLoadError(module, bundleRemedy)
+  return entry
 }
 
 export const spawn: Spawn = (opening, events) =>

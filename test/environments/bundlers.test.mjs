@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import test from 'ava'
 import * as esbuild from 'esbuild'
 import webpack from 'webpack'
-import { fileProgram, memoryProgram, namesOfMemoryProgram, packed, runs } from './support.mjs'
+import {
+  doubleModule,
+  fileProgram,
+  isolateProgram,
+  memoryProgram,
+  namesOfMemoryProgram,
+  packed,
+  runs,
+} from './support.mjs'
 
 const installed = packed()
 
@@ -53,7 +61,7 @@ let bundles = 0
 
 /** Bundles `program`, and runs the bundle. Resolves with what it told. */
 async function bundled(t, bundler, program, options) {
-  const place = await installed().place(`bundle-${++bundles}`, { 'app.js': program })
+  const place = await installed().place(`bundle-${++bundles}`, { 'app.js': program, 'double.mjs': doubleModule })
   const output = join(place, 'out', options.format === 'esm' ? 'app.mjs' : 'app.cjs')
   await bundlers[bundler]({ entry: join(place, 'app.js'), output, minify: false, ...options })
   const { stdout } = await runs(t, [output], place)
@@ -80,6 +88,24 @@ for (const bundler of Object.keys(bundlers)) {
       const { result } = await bundled(t, bundler, fileProgram, { format, external: true })
 
       t.is(result, 42)
+    })
+
+    test(`${title} handlers in processes and calls in threads work where rdq is external`, async t => {
+      const { result, called } = await bundled(t, bundler, isolateProgram, { format, external: true })
+
+      t.deepEqual([result, called], [42, 42])
+    })
+
+    test(`${title} handlers in processes and calls in threads that are bundled say what to write`, async t => {
+      const { result, called } = await bundled(t, bundler, isolateProgram, { format, external: false })
+
+      t.is(result.code, 'HANDLER_LOAD')
+      t.is(called.code, 'MODULE_LOAD')
+      for (const { message } of [result, called]) {
+        t.regex(message, /mark rdq as external/)
+        t.true(message.includes('esbuild: --external:rdq'), message)
+        t.true(message.includes(`webpack: externals: [/^rdq(\\/|$)/]`), message)
+      }
     })
 
     test(`${title} a queue on a file that is bundled says at its first use what to write`, async t => {

@@ -104,3 +104,37 @@ test('tsx: TypeScript, as an ES module and as CommonJS', async t => {
     t.is((await runs(t, [cli, 'app.ts'], place)).stdout, 'well\n')
   }
 })
+
+test('tsx: handlers in TypeScript run in processes, and in threads if its loader is there; functions run in threads', async t => {
+  const app = `import { DispatchQueue } from 'rdq'
+    import { inThread } from 'rdq/isolate'
+    const url = new URL('./double.ts', import.meta.url)
+    const results: unknown[] = []
+    for (const isolate of ['thread', 'process'] as const) {
+      const queue = new DispatchQueue(url, { isolate })
+      queue.on('error', error => console.error(error))
+      results.push(await queue.ready().then(() => queue.run(21), error => error.message))
+      await queue.stop()
+    }
+    const named = (n: number): number => {
+      const twice = (value: number): number => value * 2
+      return twice(n)
+    }
+    results.push(await inThread(url, [21]).catch(error => error.message), await inThread(named, [21]))
+    console.log(JSON.stringify(results))`
+  const double = 'export default async (n: number): Promise<number> => { enum By { two = 2 } return n * By.two }'
+  const place = await installed().place('tsx-isolate', {
+    'package.json': '{ "type": "module" }',
+    'app.ts': app,
+    'double.ts': double,
+  })
+
+  const { stdout } = await runs(t, [tool('tsx', 'dist/cli.mjs'), 'app.ts'], place)
+
+  const [thread, inProcess, module, text] = JSON.parse(stdout)
+  t.deepEqual([inProcess, text], [42, 42])
+  for (const result of [thread, module]) {
+    if (result !== 42)
+      t.regex(result, /does not run this TypeScript: compile the module, and give the URL of its \.js file$/)
+  }
+})

@@ -47,6 +47,28 @@ async function main() {
 main()
 `
 
+/** A queue whose handler runs in a process, and a call in a thread. The module of both is a file beside the bundle. */
+export const isolateProgram = `
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { DispatchQueue } from 'rdq'
+import { inThread } from 'rdq/isolate'
+
+async function main() {
+  const handler = pathToFileURL(join(process.cwd(), 'double.mjs'))
+  const queue = new DispatchQueue(handler, { isolate: 'process' })
+  queue.on('error', () => {})
+  const said = ({ name, code, message }) => ({ name, code, message })
+  const ready = await queue.ready().catch(said)
+  const result = ready ?? (await queue.run(21))
+  await queue.stop()
+  console.log(JSON.stringify({ result, called: await inThread(handler, [21]).catch(said) }))
+}
+main()
+`
+
+export const doubleModule = 'export default async n => n * 2'
+
 /** The same in memory, with an error of each kind that a handler or a put may meet. */
 export const memoryProgram = `
 import { DispatchQueue, Unrecoverable } from 'rdq'

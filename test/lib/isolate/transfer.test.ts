@@ -1,4 +1,5 @@
 import test from 'ava'
+import { DispatchQueue, PoisonError } from '../../../lib/index.ts'
 import { transfer, unmarked } from '../../../lib/isolate/transfer.ts'
 
 test('transfer: a value is marked with what moves with it, and anything else moves nothing', t => {
@@ -21,4 +22,20 @@ test('transfer: a buffer that has moved already is refused', t => {
   structuredClone(buffer, { transfer: [buffer] })
 
   t.throws(() => transfer(1, [buffer]), { code: 'OPTION', message: /buffers\[0\] has been transferred already/ })
+})
+
+test('transfer: a result whose buffer moved after the call of transfer() is a crash of its job, and no job that never ends', async t => {
+  const handler = `export default () => {
+    const bytes = new Uint8Array(3)
+    const { buffer } = bytes
+    const marked = { [Symbol.for('rdq.transfer')]: { value: bytes, buffers: [buffer] } }
+    structuredClone(buffer, { transfer: [buffer] })
+    return marked
+  }`
+  const url = new URL(`data:text/javascript,${encodeURIComponent(handler)}`)
+  const queue = new DispatchQueue(url, { isolate: 'thread', crashLimit: 1 })
+  queue.on('error', () => {})
+
+  await t.throwsAsync(queue.run(null), { instanceOf: PoisonError })
+  await queue.stop()
 })
