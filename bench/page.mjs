@@ -8,6 +8,10 @@ const suites = {
   memory: ['Memory', 'The queue in memory: how many jobs a second, and what a pending job weighs.'],
   rate: ['Rate', 'Is the limit kept in every window, and is it used?'],
   cooperator: ['Cooperation', 'What a step of a generator costs, and how long the event loop waits for its turn.'],
+  isolate: [
+    'Threads and processes',
+    'What a job costs that does nothing: plain, as a generator, in a thread and in a process.',
+  ],
   sqlite: ['SQLite', 'The queue on one file. Commits are FULL (they survive a power cut) where nothing else is said.'],
   keys: ['Keys', 'Limits and shares by key: what a claim costs with many keys, and many keys beside peers.'],
   cost: ['Cost', 'What it costs to have it: installed, imported, started, and doing nothing.'],

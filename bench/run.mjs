@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [memory] [rate] [cooperator] [sqlite] [keys] [cost]`: rdq beside its peers on the same work, in this run, on
+ * `npm run bench -- [memory] [rate] [cooperator] [isolate] [sqlite] [keys] [cost]`: rdq beside its peers on the same work, in this run, on
  * this machine.
  *
  *   --json         lines of JSON instead of tables: the machine, each part, and one a measure
@@ -22,7 +22,7 @@ import { boundText, partText } from './report.mjs'
 import { fromLines, linesOf, resultOf } from './results.mjs'
 import { storedLines, writeReport } from './write.mjs'
 
-const suiteNames = ['memory', 'rate', 'cooperator', 'sqlite', 'keys', 'cost']
+const suiteNames = ['memory', 'rate', 'cooperator', 'isolate', 'sqlite', 'keys', 'cost']
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,0 +1,2 @@
+/** The job of suites/isolate.mjs. */
+export default async n => n
