@@ -45,14 +45,14 @@ export class RuleTurns {
   ahead(queue: number, now: number): Ahead | undefined {
     if (this.waits.length === 0) return undefined
     const own = this.#tagOf(queue)
-    const place = this.#placeOf(queue)
+    const rank = this.#rankOf(queue)
     const counted = new Map<number, number>()
     let amount = 0
     let until = Infinity
     let dueUntil: number | undefined
     for (const wait of this.waits) {
       if (wait.queue === queue || !isActive(wait, now)) continue
-      const turns = own - wait.tag + (this.#placeOf(wait.queue) < place ? 1 : 0)
+      const turns = own - wait.tag + (this.#rankOf(wait.queue) < rank ? 1 : 0)
       const before = counted.get(wait.queue) ?? 0
       const starts = Math.min(wait.wants, turns - before)
       if (starts <= 0) continue
@@ -98,9 +98,9 @@ export class RuleTurns {
     return first
   }
   /** A queue that does not wait yet comes behind all that do. */
-  #placeOf(queue: number): number {
-    const place = this.waits.findIndex(wait => wait.queue === queue)
-    return place < 0 ? this.waits.length : place
+  #rankOf(queue: number): number {
+    const rank = this.waits.findIndex(wait => wait.queue === queue)
+    return rank < 0 ? this.waits.length : rank
   }
   #tagOf(queue: number): number {
     return this.waits.find(wait => wait.queue === queue)?.tag ?? tagOnArrival(this.clock, 1)
