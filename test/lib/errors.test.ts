@@ -1,5 +1,6 @@
 import test from 'ava'
 import * as rdq from '../../lib/index.ts'
+import * as isolate from '../../lib/isolate/index.ts'
 
 const { DispatchError } = rdq
 
@@ -19,6 +20,10 @@ const errors: readonly InstanceType<typeof DispatchError>[] = [
   new rdq.CancelledError('why'),
   new rdq.PoisonError(3),
   new rdq.LeaseLostError('x'),
+  new rdq.HandlerLoadError('file:///handler.js', 'it has no default export'),
+  new rdq.IsolateEndedError({ id: 1, kind: 'thread', underway: 2 }, { exitCode: 1 }),
+  new isolate.ModuleLoadError('file:///module.js', 'it has no default export'),
+  new isolate.ThreadEndedError(1),
   new rdq.OutcomeUnknownError('the put was stored', ['x']),
   new rdq.ResultNotKeptError('x'),
   new rdq.CostError('tokens', 9, 5),
@@ -39,9 +44,9 @@ test('errors: each is a DispatchError with the name of its class, a code of its 
 })
 
 test('errors: the sample has one of each class that is exported', t => {
-  const classes = (Object.values(rdq) as readonly { name?: string; prototype?: unknown }[]).filter(
-    value => typeof value === 'function' && value.prototype instanceof DispatchError,
-  )
+  const classes = (
+    [...Object.values(rdq), ...Object.values(isolate)] as readonly { name?: string; prototype?: unknown }[]
+  ).filter(value => typeof value === 'function' && value.prototype instanceof DispatchError)
 
   t.deepEqual(
     classes.filter(value => !errors.some(error => error.constructor === value)).map(({ name }) => name),

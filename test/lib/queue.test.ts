@@ -45,6 +45,8 @@ test('queue: it has exactly the documented public members', t => {
       'get',
       'globalWidth',
       'idle',
+      'isolateCount',
+      'isolates',
       'jobs',
       'key',
       'keys',

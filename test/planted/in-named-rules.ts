@@ -26,7 +26,7 @@ export const inNamedRules: readonly Plant[] = [
   {
     name: 'of two queues that begin to wait together each is before the other',
     file: 'lib/limits/rule-turns.ts',
-    edits: [{ find: 'this.#placeOf(wait.queue) < place ? 1 : 0', replace: '1' }],
+    edits: [{ find: 'this.#rankOf(wait.queue) < rank ? 1 : 0', replace: '1' }],
     why: 'after a hold neither queue starts, and both wait for each other',
     finders: ['lib/limits/rule-turns', 'flow/named-rules'],
   },
