@@ -20,7 +20,7 @@ import { CheckpointValue } from '../text/checkpoint-value.ts'
 import { defaultFunctionOf } from './loaded-module.ts'
 import { Outbox, type Post } from './outbox.ts'
 import { beatMs, type CallMessage, type Opening, type ToIsolate } from './protocol.ts'
-import { unmarked } from './transfer.ts'
+import { isDetached, unmarked } from './transfer.ts'
 import { fromWireError, toWireError } from './wire-error.ts'
 
 /** The thread or process around the host. */
@@ -178,6 +178,9 @@ export class Host implements RunHost, RingMember {
     this.#outbox.endProgress(call)
     if (run.kind !== 'finished') return this.#outbox.push({ kind: 'failed', call, error: toWireError(run.error) })
     const { value, buffers } = unmarked(run.value)
+    // Not every version of Node refuses to send it, and none can read it.
+    const problem = buffers.some(isDetached) ? 'a buffer of transfer() has been transferred already' : undefined
+    if (problem !== undefined) return this.#outbox.push({ kind: 'unsent', call, problem })
     this.#outbox.push({ kind: 'finished', call, value }, buffers)
   }
   released(run: Run): void {
