@@ -8,6 +8,7 @@ import {
   DispatchQueue,
   type Duration,
   type EventsOptions,
+  type HandlerUrl,
   type Job,
   type JobsQuery,
   type KeepOptions,
@@ -36,6 +37,20 @@ import {
   VirtualClock,
   type WitnessOptions,
 } from '../testing/index.ts'
+
+test('types: payload and result are those of the module whose URL is given', t => {
+  type Resize = { readonly default: (image: { path: string }, task: Task) => Promise<number> }
+  const make = () => {
+    const queue = new DispatchQueue({} as HandlerUrl<Resize>, { isolate: 'thread' })
+    expectTypeOf(queue.put).parameter(0).toEqualTypeOf<{ path: string }>()
+    expectTypeOf(queue.run).returns.resolves.toEqualTypeOf<number>()
+    // @ts-expect-error: a module without a default export is no handler.
+    new DispatchQueue({} as HandlerUrl<{ readonly other: () => void }>, { isolate: 'thread' })
+    return queue
+  }
+
+  t.is(typeof make, 'function')
+})
 
 test('types: payload and result are inferred from the handler', t => {
   const plain = new DispatchQueue((n: number) => String(n))
