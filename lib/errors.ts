@@ -92,7 +92,10 @@ export class QueueStoppedError extends DispatchError {
   }
 }
 
-/** This process has a queue with a handler for the same name and backlog. Use that one, stop it first, or use another name. */
+/**
+ * This process has a queue with a handler for the same name and backlog. Use that one, stop it first, or use another
+ * name.
+ */
 export class QueueNameTakenError extends DispatchError {
   static override readonly name: string = 'QueueNameTakenError'
   readonly code = 'QUEUE_NAME_TAKEN'

@@ -112,9 +112,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   /**
    * @param handler Does a job's work. A URL is that of a module whose default export is called in a thread or a process
-   * (`isolate`); `url as HandlerUrl<typeof import('./resize.js')>` gives the queue its types. Null makes a queue that only puts, queries and changes jobs. The constructor does
-   * no I/O and launches nothing in its own tick. Throws OptionError for illegal options, and QueueNameTakenError if a
-   * queue of this process has a handler for the same name on the same backlog object.
+   * (`isolate`); `url as HandlerUrl<typeof import('./resize.js')>` gives the queue its types. Null makes a queue that
+   * only puts, queries and changes jobs. The constructor does no I/O and launches nothing in its own tick. Throws
+   * OptionError for illegal options, and QueueNameTakenError if a queue of this process has a handler for the same name
+   * on the same backlog object.
    */
   constructor(
     handler: Handler<Payload, Result> | HandlerUrl<{ readonly default: Handler<Payload, Result> }> | null,
@@ -473,7 +474,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   /**
    * Cancels a job, or the put of that id that waits for space. Resolves true if that changed anything, or if the process
-   * that runs the job received the request to cancel it. The job settles at once; a running body keeps its slot until it ends.
+   * that runs the job received the request to cancel it. The job settles at once; a running body keeps its slot until
+   * it ends.
    */
   async cancel(target: Job<Payload, Result> | string, reason?: unknown): Promise<boolean> {
     return this.#commands.cancel(targetOf(target as Job), reason)

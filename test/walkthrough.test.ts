@@ -1,6 +1,6 @@
 /**
- * docs/design/walkthrough.md, held to the code: each station names a file and functions that are there, and is connected to
- * the station before it; the first two walks pass no more files than they may.
+ * docs/design/walkthrough.md, held to the code: each station names a file and functions that are there, and is
+ * connected to the station before it; the first two walks pass no more files than they may.
  */
 import { posix } from 'node:path'
 import test from 'ava'

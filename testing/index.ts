@@ -1,6 +1,6 @@
 /**
- * `rdq/testing`: a clock that tests advance, a scripted handler and `drain()`, so that no test needs to sleep; histories of
- * runs, and the checkers that judge them; the contracts of backlogs and stores, as suites.
+ * `rdq/testing`: a clock that tests advance, a scripted handler and `drain()`, so that no test needs to sleep;
+ * histories of runs, and the checkers that judge them; the contracts of backlogs and stores, as suites.
  */
 export type {
   Backlog,

@@ -1,4 +1,7 @@
-/** A clock that stands still until a test advances it. Everything in rdq that depends on time uses the clock of its queue. */
+/**
+ * A clock that stands still until a test advances it. Everything in rdq that depends on time uses the clock of its
+ * queue.
+ */
 import type { Clock, Origin, Timer } from '../lib/clock.ts'
 
 interface Alarm {

@@ -35,7 +35,10 @@ export interface WitnessOptions {
   readonly idsMs?: number | undefined
   /** Same as the queue's option `keys`. Without it, the checkers take it that keys neither share nor limit. */
   readonly keys?: KeysOptions | undefined
-  /** Same as the queue's option `cost`. Without it, the checkers take it that jobs without a cost of their own have none. */
+  /**
+   * Same as the queue's option `cost`. Without it, the checkers take it that jobs without a cost of their own have
+   * none.
+   */
   readonly cost?: QueueOptions<never>['cost'] | undefined
 }
 

@@ -19,8 +19,8 @@ const overloadedStatuses: readonly unknown[] = [429, 503, 529]
 
 /**
  * A finished run is ok. `Throttled`, `TimeoutError`, and an error with the `status` or `statusCode` 429, 503 or 529 (its
- * own, or that of its `response`) are overloads. Any other error may have many causes, and is ignored. So is a `Throttled`
- * for a key, unless the width of that key is adapted.
+ * own, or that of its `response`) are overloads. Any other error may have many causes, and is ignored. So is a
+ * `Throttled` for a key, unless the width of that key is adapted.
  */
 export function classifyByDefault({ error, job, key }: ClassifiedRun): Outcome {
   if (error === undefined) return 'ok'

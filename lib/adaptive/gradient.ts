@@ -22,7 +22,9 @@
  */
 import type { Bounds, Controller, Decision, RunSample } from './controller.ts'
 
-/** A window is this many ended runs, or twice the width, because run times vary. Fewer are enough for the first growth. */
+/**
+ * A window is this many ended runs, or twice the width, because run times vary. Fewer are enough for the first growth.
+ */
 const leastRuns = 20
 const leastRampRuns = 5
 const rememberedWindows = 16

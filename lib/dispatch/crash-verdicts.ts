@@ -42,8 +42,8 @@ export class CrashVerdicts {
     this.#parts = parts
   }
   /**
-   * Calls `afterCrash` and settles the job by its verdict. After an invalid verdict the job runs again, because a repeated
-   * run does less harm than a lost job.
+   * Calls `afterCrash` and settles the job by its verdict. After an invalid verdict the job runs again, because a
+   * repeated run does less harm than a lost job.
    *
    * @param crashes The crashes that the backlog does not know yet.
    */

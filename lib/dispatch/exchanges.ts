@@ -1,9 +1,9 @@
 /**
  * Exchanges with the backlog: the reports of the next one, those in flight, and the handling of refused ones.
  *
- * A backlog in this thread replies synchronously. Any other replies in a later turn of the event loop, in the order of the
- * exchanges, and the next exchange may be sent meanwhile, so that neither side waits for the other. A refused exchange
- * changed nothing: it is sent again, or split if the backlog will never accept it.
+ * A backlog in this thread replies synchronously. Any other replies in a later turn of the event loop, in the order of
+ * the exchanges, and the next exchange may be sent meanwhile, so that neither side waits for the other. A refused
+ * exchange changed nothing: it is sent again, or split if the backlog will never accept it.
  */
 import type { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
@@ -119,8 +119,8 @@ export class Exchanges {
     return this.#resendAt
   }
   /**
-   * How many of the `free` slots no exchange in flight may fill. If that is not all, {@link ExchangeListener.roomUnclaimed}
-   * is called once none is in flight.
+   * How many of the `free` slots no exchange in flight may fill. If that is not all,
+   * {@link ExchangeListener.roomUnclaimed} is called once none is in flight.
    */
   roomWithin(free: number): number {
     this.wantRoom()

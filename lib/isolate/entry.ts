@@ -28,8 +28,9 @@ function inThread(opening: Opening): void {
 }
 
 /**
- * The first message is the opening, and the first argument the number of the parent. A process leaves signals of its whole group to its parent, which stops in order and
- * ends it then. It ends by itself when its parent is gone; orphan-watch.ts sees to that even if this loop is blocked.
+ * The first message is the opening, and the first argument the number of the parent. A process leaves signals of its
+ * whole group to its parent, which stops in order and ends it then. It ends by itself when its parent is gone;
+ * orphan-watch.ts sees to that even if this loop is blocked.
  */
 function inProcess(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})

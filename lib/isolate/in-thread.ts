@@ -43,8 +43,8 @@ const pool: ThreadPool = new ThreadPool({
  * fields.
  *
  * A function is sent as its text: it can use its arguments, globals, and what it loads itself by `await import()` or
- * `require()`, which resolve from the working folder; nothing that is defined around it. The URL of a module calls the default export
- * of that module. `url as HandlerUrl<typeof import('./parse.js')>` gives the call its types.
+ * `require()`, which resolve from the working folder; nothing that is defined around it. The URL of a module calls the
+ * default export of that module. `url as HandlerUrl<typeof import('./parse.js')>` gives the call its types.
  *
  * Arguments and result are cloned; `transfer` moves their buffers. The threads are shared by all calls of this process:
  * at most the number of cores less one, at least 1, with one call each, while further calls wait. They are started when

@@ -4,8 +4,8 @@
  *
  * - A job goes where fewest run. An isolate is started when all others have jobs and there are fewer than `count`.
  * - A suspect (a job whose isolate or process has ended by itself while it ran) goes where no other suspect runs. If the
- *   next crash may fail it, it runs alone in a fresh isolate, which is started besides the `count`: so it holds up nobody,
- *   and a job that fails as poison was the only one in its isolate.
+ *   next crash may fail it, it runs alone in a fresh isolate, which is started besides the `count`: so it holds up
+ *   nobody, and a job that fails as poison was the only one in its isolate.
  * - A module that cannot be loaded suspends the queue. Loading is tried again with growing pauses.
  */
 import type { SuspectRoom } from '../backlog.ts'
@@ -38,7 +38,10 @@ export interface IsolateInfo {
   readonly pid: number | undefined
   /** How many jobs run in it, or were handed over to it. */
   readonly underway: number
-  /** In bytes, as of its last report, which comes once a second: of a process all of it, of a thread its heap and buffers. */
+  /**
+   * In bytes, as of its last report, which comes once a second: of a process all of it, of a thread its heap and
+   * buffers.
+   */
   readonly memory: number
   /** How many milliseconds its event loop was blocked, as of its last report, or has been blocked since. */
   readonly loopDelay: number
@@ -54,7 +57,10 @@ export interface IsolatesParts {
   readonly clock: Clock
   readonly spawn: Spawn
   readonly crashLimit: number
-  /** Suspects follow the rules of the process, because a thread may take the process with it, and the backlog outlives that. */
+  /**
+   * Suspects follow the rules of the process, because a thread may take the process with it, and the backlog outlives
+   * that.
+   */
   readonly suspectsByProcess: boolean
   readonly launcher: ElsewhereHost & { readonly parked: boolean }
   readonly queue: IsolatesQueue

@@ -14,9 +14,9 @@ interface Marked {
 }
 
 /**
- * Returned by a handler that runs in an isolate, or given as an argument of `inThread`: `value` arrives with the memory of
- * these buffers, which are empty here afterwards. Between processes they are copied. Throws OptionError unless `buffers`
- * is an array of what can be transferred, such as ArrayBuffers and MessagePorts, and has not been yet.
+ * Returned by a handler that runs in an isolate, or given as an argument of `inThread`: `value` arrives with the memory
+ * of these buffers, which are empty here afterwards. Between processes they are copied. Throws OptionError unless
+ * `buffers` is an array of what can be transferred, such as ArrayBuffers and MessagePorts, and has not been yet.
  */
 export function transfer<T>(value: T, buffers: readonly (ArrayBuffer | object)[]): Transferred<T> {
   if (!isArray(buffers)) {

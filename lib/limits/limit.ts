@@ -6,10 +6,10 @@
  * clock, holds no timer and has no state of its own. A new kind of limit of keys and named rules is one file here and one
  * line in limits.ts, besides its name in {@link LimitKind} and the facts that it needs in {@link Scope}.
  *
- * For the name of a queue as a whole, only the rate is checked by this contract, with that of the named rules. Its pause and its
- * global width refuse all jobs alike, so a claim checks them once and not for each job: `claim` of the store and
- * durable/execute/slots.ts in durable stores, `claim` of memory-queue.ts in memory. Memory also asks the rate of the queue
- * directly, because building a scope for each job would cost the hot path.
+ * For the name of a queue as a whole, only the rate is checked by this contract, with that of the named rules. Its
+ * pause and its global width refuse all jobs alike, so a claim checks them once and not for each job: `claim` of the
+ * store and durable/execute/slots.ts in durable stores, `claim` of memory-queue.ts in memory. Memory also asks the rate
+ * of the queue directly, because building a scope for each job would cost the hot path.
  */
 import type { Rate } from '../rate/rate.ts'
 import type { Cost, RateRule } from '../rate/rules.ts'

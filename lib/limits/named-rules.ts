@@ -95,9 +95,9 @@ export function chargeRules(
  * Notes after a claim whether the queue waits for its named rules. Returns whether it gave up waiting, so that another
  * queue may start earlier.
  *
- * A job that several limits hold up needs capacity in all of them at the same instant. So in each rule capacity is left for it
- * from one window before that instant on. Otherwise other queues could take the capacity of one rule while it waits for
- * another, over and over. Capacity is not left any earlier, because others can use it until then.
+ * A job that several limits hold up needs capacity in all of them at the same instant. So in each rule capacity is left
+ * for it from one window before that instant on. Otherwise other queues could take the capacity of one rule while it
+ * waits for another, over and over. Capacity is not left any earlier, because others can use it until then.
  *
  * @param demand Undefined: the queue would not start another job now, whatever its rules say.
  */

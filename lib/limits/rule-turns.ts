@@ -1,13 +1,13 @@
 /**
  * Whose turn it is among the queues that share a named rule.
  *
- * Queues take turns start by start, by the tags of fairness.ts with equal weights. A queue that finds no capacity waits: it
- * says how many starts it wants, and from when until when it is to be waited for. A queue that requests starts meanwhile leaves
- * capacity for the starts that come before its own, and may take what is left. So no queue starves, queues need not request one
- * after the other, and capacity that nobody waits for is never left unused.
+ * Queues take turns start by start, by the tags of fairness.ts with equal weights. A queue that finds no capacity
+ * waits: it says how many starts it wants, and from when until when it is to be waited for. A queue that requests
+ * starts meanwhile leaves capacity for the starts that come before its own, and may take what is left. So no queue
+ * starves, queues need not request one after the other, and capacity that nobody waits for is never left unused.
  *
- * A queue is waited for only until shortly after the instant at which it will request starts again. A queue that is late, because its
- * process is halted or dead, forfeits its turn and holds nobody up.
+ * A queue is waited for only until shortly after the instant at which it will request starts again. A queue that is
+ * late, because its process is halted or dead, forfeits its turn and holds nobody up.
  */
 import { clockAfterStart, tagOnArrival } from './fairness.ts'
 import type { Ahead } from './limit.ts'

@@ -8,8 +8,8 @@ export const turnLimit: Limit = {
     if (!rate || !rule || !ahead || ahead.amount === 0) return undefined
     // A job that takes nothing of the rule takes nothing from others.
     if (rule.unit !== undefined && amountOf(cost, rule.unit) === 0) return undefined
-    // The first start after a hold may hold the rule again, which takes the capacity that is left for others. So it belongs to
-    // the queue whose turn it is, if that one is to come by now. The rate remembers the hold until then.
+    // The first start after a hold may hold the rule again, which takes the capacity that is left for others. So it
+    // belongs to the queue whose turn it is, if that one is to come by now. The rate remembers the hold until then.
     const isAfterHold = rate.heldUntil > -Infinity && rate.heldUntil <= now
     const strictly = isAfterHold ? ahead.dueUntil : undefined
     const until = strictly ?? Math.min(rate.nextBehind(ahead.amount, cost, now), ahead.until)

@@ -9,7 +9,9 @@ import { checkWhole } from '../parse/whole.ts'
 export interface IsolateOptions {
   /** `'thread'`: a worker thread. `'process'`: a process, whose crash leaves this one alive. */
   kind: 'thread' | 'process'
-  /** The most isolates that take jobs at a time: a whole number of 1 or more; the number of cores less one, at least 1. */
+  /**
+   * The most isolates that take jobs at a time: a whole number of 1 or more; the number of cores less one, at least 1.
+   */
   count?: number | undefined
   /** After this number of jobs an isolate is replaced, once its other jobs have ended; Infinity. */
   jobs?: number | undefined

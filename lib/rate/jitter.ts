@@ -34,8 +34,8 @@ export function unlearned(jitterMs: number): Learned {
 }
 
 /**
- * The jitter learned from a refusal; undefined: nothing. `differMs`: two requests have differed by more than that, which is at
- * least the present jitter, unless the refusal has another cause.
+ * The jitter learned from a refusal; undefined: nothing. `differMs`: two requests have differed by more than that,
+ * which is at least the present jitter, unless the refusal has another cause.
  */
 export function afterRefusal(learned: Learned, differMs: number, perMs: number, now: number): Learned | undefined {
   const { jitterMs, provenMs, quiet } = learned

@@ -92,8 +92,8 @@ export class Rate {
     return until > now ? { rule, until } : undefined
   }
   /**
-   * The instant before which a start has no capacity behind starts of others, which together take `ahead` of each rule. May
-   * be past. Infinity: no window holds them all.
+   * The instant before which a start has no capacity behind starts of others, which together take `ahead` of each rule.
+   * May be past. Infinity: no window holds them all.
    */
   nextBehind(ahead: number, cost: Cost | undefined, now: number): number {
     return this.#windows.reduce((until, window) => Math.max(until, window.nextBehind(ahead, cost, now)), -Infinity)
@@ -215,7 +215,9 @@ export class Rate {
     this.track()
     return { cleared, starts, gone, marks: this.#marks() }
   }
-  /** The instant from which on no start counts any more, so that the rate is as good as new; `now` or less if none does. */
+  /**
+   * The instant from which on no start counts any more, so that the rate is as good as new; `now` or less if none does.
+   */
   emptyAt(now: number): number {
     this.#forget(now)
     const { newest } = this.#log

@@ -39,9 +39,9 @@ export interface CrashSituation {
 
 export interface CrashOutcome {
   /**
-   * `cancelled`, `failed`: the job ends, with a PoisonError if it failed. `awaitsVerdict`: this worker holds the job, with a
-   * raised fence, until its queue gives a verdict. `unowned`: no worker holds the job, until a queue that can give a
-   * verdict takes it up. `waits`: the job goes back, and the attempt counts as not used.
+   * `cancelled`, `failed`: the job ends, with a PoisonError if it failed. `awaitsVerdict`: this worker holds the job,
+   * with a raised fence, until its queue gives a verdict. `unowned`: no worker holds the job, until a queue that can
+   * give a verdict takes it up. `waits`: the job goes back, and the attempt counts as not used.
    */
   readonly kind: 'cancelled' | 'failed' | 'awaitsVerdict' | 'unowned' | 'waits'
   /** The job's crashes from now on. */

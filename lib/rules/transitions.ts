@@ -73,9 +73,9 @@ export function goBack({ record, kind, error, waitMs }: Settlement, now: number)
 }
 
 /**
- * The fields of a failed or cancelled job that the command `retry` resets: attempts and crashes count anew, and its error is gone.
- * The job may start at once, whatever it waited for before. It keeps its order of put, its priority, its fence and its
- * checkpoint.
+ * The fields of a failed or cancelled job that the command `retry` resets: attempts and crashes count anew, and its
+ * error is gone. The job may start at once, whatever it waited for before. It keeps its order of put, its priority, its
+ * fence and its checkpoint.
  */
 export const resetByRetry: { readonly attempt: 0; readonly crashes: 0; readonly error: undefined } = {
   attempt: 0,

@@ -135,7 +135,10 @@ function swapped(match: RegExpExecArray | null): readonly (string | undefined)[]
 const draftItem =
   /^"((?:[^"\\]|\\["\\])*)"((?:;[a-z*][\w.*-]*(?:=(?:-?\d+(?:\.\d+)?|"(?:[^"\\]|\\["\\])*"|:[^:]*:|\?[01]))?)*)$/
 
-/** `RateLimit: "default";r=0;t=30` beside `RateLimit-Policy: "default";q=100;w=60`, and `limit=100, remaining=0, reset=30`. */
+/**
+ * `RateLimit: "default";r=0;t=30` beside `RateLimit-Policy: "default";q=100;w=60`, and `limit=100, remaining=0,
+ * reset=30`.
+ */
 function readDraft(headers: ReadonlyMap<string, string>, of: (name: string) => Limit): void {
   for (const header of ['ratelimit', 'ratelimit-policy']) {
     for (const item of itemsOf(headers.get(header) ?? '')) {

@@ -1,9 +1,9 @@
 /**
  * Handles the reply of a backlog in the same step in which it arrives.
  *
- * The next pass of the dispatch loop may run in the next microtask and launch a job that was just put. A synchronous reply is
- * therefore handled at once, and a promise in its first reaction. The events of jobs are then emitted in the order of
- * the backlog's replies.
+ * The next pass of the dispatch loop may run in the next microtask and launch a job that was just put. A synchronous
+ * reply is therefore handled at once, and a promise in its first reaction. The events of jobs are then emitted in the
+ * order of the backlog's replies.
  */
 import { types } from 'node:util'
 

@@ -37,6 +37,9 @@ export interface Connection {
   /** Whether the connection keeps the process alive; at first it does not. */
   ref(): void
   unref(): void
-  /** Releases the store, once all sent requests have been answered. `disconnected` and `opened` are not reported any more. */
+  /**
+   * Releases the store, once all sent requests have been answered. `disconnected` and `opened` are not reported any
+   * more.
+   */
   close(): Promise<void>
 }

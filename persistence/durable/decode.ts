@@ -1,4 +1,6 @@
-/** Turns rows of the store into records: updates of the records that this process has, and snapshots of all other jobs. */
+/**
+ * Turns rows of the store into records: updates of the records that this process has, and snapshots of all other jobs.
+ */
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
 import { CheckpointValue } from '../../lib/text/checkpoint-value.ts'
 import { valueFrom } from '../../lib/text/json.ts'

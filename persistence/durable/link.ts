@@ -220,8 +220,8 @@ export class Link {
     while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as PendingRequest)
   }
   /**
-   * Sends everything that waited for the connection. Only puts may continue to wait: a waiting exchange could be overtaken
-   * by the next.
+   * Sends everything that waited for the connection. Only puts may continue to wait: a waiting exchange could be
+   * overtaken by the next.
    */
   #sendAllWaiting(): void {
     const waiting = this.#waiting.splice(0)

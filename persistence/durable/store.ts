@@ -354,7 +354,9 @@ export interface DetachRequest {
   readonly keepLeases: boolean
   readonly now: number
   readonly wall: number
-  /** As in an exchange: reports that this does not acknowledge go to the next queue object with a handler for the name. */
+  /**
+   * As in an exchange: reports that this does not acknowledge go to the next queue object with a handler for the name.
+   */
   readonly acknowledged?: number
 }
 
@@ -443,9 +445,9 @@ export interface Store {
   /** Unregisters the worker if it holds nothing. Returns whether it did. */
   close(): MaybePromise<boolean>
   /**
-   * Calls `changed` when another process has committed something, or when a queue of this one should make an exchange that
-   * made no request: soon, and also for commits after the call. Extra calls do no harm. Absent: nobody else writes, or
-   * the connection watches by itself.
+   * Calls `changed` when another process has committed something, or when a queue of this one should make an exchange
+   * that made no request: soon, and also for commits after the call. Extra calls do no harm. Absent: nobody else
+   * writes, or the connection watches by itself.
    */
   onChange?(changed: () => void): void
 }

@@ -14,7 +14,10 @@ import { type Standing, suspectPatienceMs } from '../../lib/rules/suspects.ts'
 
 /** How long a process keeps itself idle for a job of another queue, which is notified and may not make an exchange. */
 const maxYieldMs = 1_000
-/** How soon a queue that got nothing because of a suspect makes another exchange, although it is notified of that run's end. */
+/**
+ * How soon a queue that got nothing because of a suspect makes another exchange, although it is notified of that run's
+ * end.
+ */
 const nextLookMs = 250
 /**
  * A process in which a job could not run alone, because of bodies that the store does not know, tries again after this
@@ -147,8 +150,8 @@ export class SuspectLine {
     this.#wakes = true
   }
   /**
-   * Whether the other queues of this process should make an exchange now, because a suspect no longer holds them up. Says so
-   * once.
+   * Whether the other queues of this process should make an exchange now, because a suspect no longer holds them up.
+   * Says so once.
    */
   takeSuspectWake(): boolean {
     const wakes = this.#wakes
@@ -180,8 +183,8 @@ export class SuspectLine {
     return this.#giveWay(queue, now, ({ first }) => first !== undefined && inOrderOfQueues(first, suspect) < 0)
   }
   /**
-   * Lets another queue go first, and returns whether one does. It is notified once that it may go. If it makes no exchange in
-   * time, the others continue without it.
+   * Lets another queue go first, and returns whether one does. It is notified once that it may go. If it makes no
+   * exchange in time, the others continue without it.
    */
   #giveWay(queue: number, now: number, goesFirst: (waiting: Waiting) => boolean): boolean {
     for (const [other, waiting] of this.#waiting) {

@@ -1,8 +1,8 @@
 /**
  * The list of keys that have jobs which wait or run, a pause or an override.
  *
- * A pass over all jobs holds up the event loop, so it is kept short: the first pass finds the names for one page, and only
- * their jobs are counted, in a second one.
+ * A pass over all jobs holds up the event loop, so it is kept short: the first pass finds the names for one page, and
+ * only their jobs are counted, in a second one.
  */
 import type { KeyReport, KeysQuery } from '../../lib/backlog.ts'
 import type { KeyOverride } from '../../lib/limits/keys.ts'

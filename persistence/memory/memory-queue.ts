@@ -551,7 +551,9 @@ export class MemoryQueue {
     }
     return first
   }
-  /** Whether a limit or a hold of its key holds up the suspect. Where it never fits, the claim of the others finds out. */
+  /**
+   * Whether a limit or a hold of its key holds up the suspect. Where it never fits, the claim of the others finds out.
+   */
   #holdsSuspect({ extras }: JobRecord, now: number): boolean {
     const { key, cost } = extras ?? {}
     if (key === undefined) return false

@@ -16,8 +16,8 @@ import { host } from './thread/thread-host.ts'
 
 export interface SqliteBacklogOptions {
   /**
-   * The failures that an accepted job survives: with `'power'` (the default) the end of the process and a loss of power, with
-   * `'process'` only the end of the process.
+   * The failures that an accepted job survives: with `'power'` (the default) the end of the process and a loss of
+   * power, with `'process'` only the end of the process.
    */
   readonly durability?: Durability | undefined
   /** A process whose event loop does not answer for this long loses its jobs underway; 5 minutes. */

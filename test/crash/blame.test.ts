@@ -1,4 +1,7 @@
-/** Whom the deaths of real processes condemn. What is tried here once, test/flow/blame.test.ts tries in every way, simulated. */
+/**
+ * Whom the deaths of real processes condemn. What is tried here once, test/flow/blame.test.ts tries in every way,
+ * simulated.
+ */
 import test from 'ava'
 import { runPoison } from '../support/real-poison.ts'
 import { endAll } from '../support/worker-pool.ts'

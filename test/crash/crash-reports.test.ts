@@ -1,4 +1,7 @@
-/** Where the outcome of a crash is reported: by the worker that goes on with the name, and to the caller that awaits the job. */
+/**
+ * Where the outcome of a crash is reported: by the worker that goes on with the name, and to the caller that awaits the
+ * job.
+ */
 import test, { type ExecutionContext } from 'ava'
 import { endAll, filledFile, stopAll, type WorkerPool, type WorkerProcess, workerPool } from '../support/worker-pool.ts'
 

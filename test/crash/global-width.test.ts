@@ -1,6 +1,7 @@
 /**
- * Four processes with one global width, some of which are killed. A log of all first and last lines of bodies is judged by
- * brute force: at no instant do more run than the global width allows, no slot is lost with a process, and none starves.
+ * Four processes with one global width, some of which are killed. A log of all first and last lines of bodies is judged
+ * by brute force: at no instant do more run than the global width allows, no slot is lost with a process, and none
+ * starves.
  */
 import test from 'ava'
 import { turnMs } from '../../lib/limits/global-width.ts'
@@ -109,8 +110,8 @@ test('four processes, some of them killed, never run more bodies than the global
     await passed(800)
     await web.send('putMany', range.slice(20))
     await cancelSome(worker)
-    // The bodies of the first ones go on until they end by themselves. On a slow machine a body may end before its cancel is
-    // noted, and then others are cancelled.
+    // The bodies of the first ones go on until they end by themselves. On a slow machine a body may end before its
+    // cancel is noted, and then others are cancelled.
     if (i === 0)
       await eventually(
         async () => {

@@ -1,4 +1,7 @@
-/** Lock files that are cleaned away while their owners live, with real processes: no job runs twice at the same time for it. */
+/**
+ * Lock files that are cleaned away while their owners live, with real processes: no job runs twice at the same time for
+ * it.
+ */
 import { readdirSync, rmSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import test from 'ava'

@@ -1,5 +1,6 @@
 /**
- * A long storm: `npm run crash -- --kills 500 [--together 4] [--seed 1] [--mixed] [--keyed]`. Says what was wrong and ends with 1, or with 0.
+ * A long storm: `npm run crash -- --kills 500 [--together 4] [--seed 1] [--mixed] [--keyed]`. Says what was wrong and
+ * ends with 1, or with 0.
  */
 import { parseArgs } from 'node:util'
 import { endAll, workerPool } from '../support/worker-pool.ts'

@@ -1,7 +1,7 @@
 /**
- * Two queues of different names share a named rule, and each has limits of its keys and a global width. Two processes work
- * on each queue. All four die at a point that is given, and four others do the rest. A log of the first and last lines of
- * bodies is judged by brute force.
+ * Two queues of different names share a named rule, and each has limits of its keys and a global width. Two processes
+ * work on each queue. All four die at a point that is given, and four others do the rest. A log of the first and last
+ * lines of bodies is judged by brute force.
  */
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'

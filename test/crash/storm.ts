@@ -1,10 +1,10 @@
 /**
  * A storm: processes put and work, are killed at random, and others take their place, until so many have died. Then one
- * works off the rest, and the log of all is held against what the file says. The processes record a history besides, which
- * the checkers judge.
+ * works off the rest, and the log of all is held against what the file says. The processes record a history besides,
+ * which the checkers judge.
  *
- * Half of the deaths come from outside, at random instants; half from inside, before a random statement of the thread. Some
- * of those that are to be killed from outside stand still for a while before, wherever they are just then.
+ * Half of the deaths come from outside, at random instants; half from inside, before a random statement of the thread.
+ * Some of those that are to be killed from outside stand still for a while before, wherever they are just then.
  */
 import { readFileSync } from 'node:fs'
 import { DispatchQueue, type Job, type Task } from '../../lib/index.ts'
@@ -66,15 +66,16 @@ export async function storm(
       const worker = c.start(orders)
       const timers: NodeJS.Timeout[] = []
       const killIn = (ms: number): void => void timers.push(setTimeout(() => kill(worker), ms))
-      // A busy machine may take longer to start a process than `afterMs`. Half of them are killed after they have begun to
-      // work, and with keys all of them, because limits matter once several processes work.
+      // A busy machine may take longer to start a process than `afterMs`. Half of them are killed after they have begun
+      // to work, and with keys all of them, because limits matter once several processes work.
       if (keyed || random() < 0.5)
         worker.reported('ready').then(
           () => killIn(inside ? 4_000 : keyed ? 4 * afterMs : afterMs),
           () => killIn(0),
         )
       else killIn(inside ? 4_000 : afterMs)
-      // Who stands still between a look at the clock and a first line may start too late for the rate (docs/design/rate.md).
+      // Who stands still between a look at the clock and a first line may start too late for the rate
+      // (docs/design/rate.md).
       if (!inside && !mixed && !keyed && random() < 0.5) timers.push(...standstill(worker, afterMs * random()))
       const ended = await worker.exited
       for (const timer of timers) clearTimeout(timer)
@@ -211,7 +212,8 @@ function historiesOf(log: readonly Line[], known: ReadonlySet<string>, retried: 
       const ended = notified.find(({ atMs }) => atMs < line.atMs)
       if (ended && !retried.has(id)) wrong.push(`${id} started after its ending was told`)
       if (last && !over) {
-        // Who was killed from outside died after this instant at the earliest; of a death from inside nobody wrote it down.
+        // Who was killed from outside died after this instant at the earliest; of a death from inside nobody wrote it
+        // down.
         const dead = killedAt.get(last.who)
         if (last.who === line.who) wrong.push(`${id} started twice in ${line.who}`)
         else if (dead !== undefined && dead > line.atMs)

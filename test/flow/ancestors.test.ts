@@ -1,14 +1,14 @@
 /**
- * What txRDQ promised its users, and what it got wrong: each behaviour of it that a queue of ours must have, each wart of it
- * that ours must not have. Its words → ours: clearQueue → clear, reprioritize → reprioritize, size → counts.
+ * What txRDQ promised its users, and what it got wrong: each behaviour of it that a queue of ours must have, each wart
+ * of it that ours must not have. Its words → ours: clearQueue → clear, reprioritize → reprioritize, size → counts.
  *
  * Behaviours held elsewhere already:
  * - data, not closures → put.test.ts, "a function or symbol at … is refused with its path"
  * - put after stop, put at the bound, put while paused → pause-stop.test.ts, "after stop puts reject, …"; put.test.ts,
  *   "a full queue rejects puts until there is room, …"; pause-stop.test.ts, "pause starts nothing more, …"
  * - width: wider at once, narrower never interrupts, reads as the target, 0 is legal, bad ones refused, set while paused,
- *   resume(width) → width.test.ts, "a wider queue starts more …", "a narrower queue reads as its target …", "a width of 0 …",
- *   "a width that is not legal …", "a width that is set while paused …"
+ *   resume(width) → width.test.ts, "a wider queue starts more …", "a narrower queue reads as its target …", "a width of
+ *   0 …", "a width that is not legal …", "a width that is set while paused …"
  * - pause and stop wait for what is underway; stop returns the backlog; with cancelUnderway also what was cut short; while
  *   paused; twice → pause-stop.test.ts, "pause starts nothing more …", "stop lets bodies finish …", "stop partitions …",
  *   "stop while paused is fine …"

@@ -1,4 +1,7 @@
-/** A queue that works and one that only puts, looks and changes, in one process and under one name: each hears what is for it. */
+/**
+ * A queue that works and one that only puts, looks and changes, in one process and under one name: each hears what is
+ * for it.
+ */
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { type Backlog, DispatchQueue, MemoryBacklog, type QueueOptions } from '../../lib/index.ts'

@@ -1,6 +1,6 @@
 /**
- * Whose async context runs what: with `context: 'queue'` no AsyncLocalStorage has a store in a handler or a listener, whoever
- * made the queue, put the job or cancelled it; and a queue keeps no store in memory.
+ * Whose async context runs what: with `context: 'queue'` no AsyncLocalStorage has a store in a handler or a listener,
+ * whoever made the queue, put the job or cancelled it; and a queue keeps no store in memory.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setFlagsFromString } from 'node:v8'

@@ -309,6 +309,7 @@ test('differential: the same commands make the same history on memory, on SQLite
   )
   t.true(reported > 30 * files, 'too little happened')
   const idle = invariants.filter(invariant => judged[invariant] === 0)
-  // No crash, and one run of each seed: I12 is judged by fences, the rest of these by nothing. Keys are only labels, and no global width is set.
+  // No crash, and one run of each seed: I12 is judged by fences, the rest of these by nothing. Keys are only labels,
+  // and no global width is set.
   t.deepEqual(idle, ['I17', 'I20', 'I21', 'I22', 'I23', 'I24', 'I25', 'I27', 'I28', 'I29', 'I30'])
 })

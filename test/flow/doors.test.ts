@@ -1,4 +1,7 @@
-/** What a stranger hands over at the doors of a queue that is there: each is refused by its name, and nothing is half done. */
+/**
+ * What a stranger hands over at the doors of a queue that is there: each is refused by its name, and nothing is half
+ * done.
+ */
 import type { Backlog } from '../../lib/backlog.ts'
 import { OptionError, type PutOptions, type Rule } from '../../lib/index.ts'
 import { scripted, VirtualClock } from '../../testing/index.ts'

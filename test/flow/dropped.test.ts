@@ -1,4 +1,7 @@
-/** Queues in memory that are used and forgotten, as one does with a queue for each request: collected, unless they have work. */
+/**
+ * Queues in memory that are used and forgotten, as one does with a queue for each request: collected, unless they have
+ * work.
+ */
 import test from 'ava'
 import { child } from '../support/child-process.ts'
 

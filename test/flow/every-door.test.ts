@@ -1,4 +1,7 @@
-/** Each option and argument of each verb is handed what JavaScript has: it is taken, or refused by an error of rdq, and nothing else. */
+/**
+ * Each option and argument of each verb is handed what JavaScript has: it is taken, or refused by an error of rdq, and
+ * nothing else.
+ */
 import { RetryLater, Throttled, Unrecoverable } from '../../lib/index.ts'
 import { DispatchQueue, sharedBacklog, test } from '../support/backlog-under-test.ts'
 

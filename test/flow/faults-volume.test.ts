@@ -1,9 +1,9 @@
 /**
  * Faults of volume and of leaks: rows F49 and F50 of our fault catalogue.
  *
- * Held elsewhere already: F49, a bound: put.test.ts, "a full queue rejects puts until there is room, …" and "puts wait for
- * room in their order where overflow is wait"; F49, a hundred thousand jobs: volume.proof.ts; F50, events: events.test.ts,
- * "queue.events ends with its signal and leaves …"
+ * Held elsewhere already: F49, a bound: put.test.ts, "a full queue rejects puts until there is room, …" and "puts wait
+ * for room in their order where overflow is wait"; F49, a hundred thousand jobs: volume.proof.ts; F50, events:
+ * events.test.ts, "queue.events ends with its signal and leaves …"
  */
 import { getEventListeners } from 'node:events'
 import type { Job, QueueEvents } from '../../lib/index.ts'

@@ -250,7 +250,10 @@ class World {
     this.#sure(!(due && room), 'a job is due, there is room, the rate allows it, and it does not start')
   }
 
-  /** Every promise settles, and every job is in exactly one place; a body may be abandoned whose job is over, or removed. */
+  /**
+   * Every promise settles, and every job is in exactly one place; a body may be abandoned whose job is over, or
+   * removed.
+   */
   async stop(): Promise<void> {
     const { queue, clock } = this
     await this.history.inventory(queue)

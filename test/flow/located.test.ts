@@ -1,4 +1,7 @@
-/** The stack of an error that answers a call shows the line of the call, whoever made the error and wherever its report came in. */
+/**
+ * The stack of an error that answers a call shows the line of the call, whoever made the error and wherever its report
+ * came in.
+ */
 import type { ExecutionContext } from 'ava'
 import type { Backlog } from '../../lib/backlog.ts'
 import { JobUnknownError, QueueFullError } from '../../lib/index.ts'

@@ -1,7 +1,7 @@
 /**
- * Much that ends at once: it is worked off a slice at a time, so that the event loop is late by no more than a slice and one
- * step. What hears of each job takes a millisecond of the virtual clock, and the test counts how many do between two turns of
- * the loop.
+ * Much that ends at once: it is worked off a slice at a time, so that the event loop is late by no more than a slice
+ * and one step. What hears of each job takes a millisecond of the virtual clock, and the test counts how many do
+ * between two turns of the loop.
  */
 import type { ExecutionContext } from 'ava'
 import { type CancelledError, type Job, MemoryBacklog } from '../../lib/index.ts'

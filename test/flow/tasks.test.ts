@@ -1,5 +1,6 @@
 /**
- * A run as its handler sees it: the members of `task`, and what of them outlives the run. The rest is task-control.test.ts.
+ * A run as its handler sees it: the members of `task`, and what of them outlives the run. The rest is
+ * task-control.test.ts.
  *
  * Held elsewhere already:
  * - progress after the end: events.test.ts, "progress is emitted while the run is open"

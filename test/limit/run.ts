@@ -1,6 +1,6 @@
 /**
- * `npm run limit [-- --rounds 1] [--only words] [--seed 1]`: handlers of every form begin in real processes, some of which
- * are halted; no window may have more first lines than its rate allows. Ends with 1 when one has.
+ * `npm run limit [-- --rounds 1] [--only words] [--seed 1]`: handlers of every form begin in real processes, some of
+ * which are halted; no window may have more first lines than its rate allows. Ends with 1 when one has.
  */
 import { parseArgs } from 'node:util'
 import { randomOf } from '../support/random.ts'

@@ -1,4 +1,6 @@
-/** One trial of the limit in real time: handlers of one form begin in real processes, and their first lines are counted. */
+/**
+ * One trial of the limit in real time: handlers of one form begin in real processes, and their first lines are counted.
+ */
 import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
 import { fullest } from '../support/fullest-window.ts'

@@ -1,6 +1,7 @@
 /**
- * A process with one queue under a rate, in memory or on a file. Told what to be by JSON of {@link Orders} in its argument;
- * sends `ready`, works from the answer to that on, and sends the instants of its handlers' first lines at the end.
+ * A process with one queue under a rate, in memory or on a file. Told what to be by JSON of {@link Orders} in its
+ * argument; sends `ready`, works from the answer to that on, and sends the instants of its handlers' first lines at the
+ * end.
  */
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'

@@ -43,7 +43,10 @@ const judged = ['flow/invariants', 'flow/differential']
 /** What can be asked besides the finders. What looks at the tree itself, or plants bugs, is none of them. */
 const others = /^(?:isolate|lib|persistence|flow(?!\/deliver)|crash|limit|simulation|testing)\//
 
-/** Resolves with what became of each, in their order. Rejects where a test fails without a bug, because then nothing is proven. */
+/**
+ * Resolves with what became of each, in their order. Rejects where a test fails without a bug, because then nothing is
+ * proven.
+ */
 export async function findPlants(plants: readonly Plant[], options: FindOptions): Promise<readonly PlantResult[]> {
   const { schedules, seed, checkers, healthy, wider, tried } = options
   const copy = new PlantedCopy()

@@ -1,4 +1,6 @@
-/** Bugs planted in what services say: by how runs end (lib/adaptive/), and by headers (lib/settle/response-headers.ts). */
+/**
+ * Bugs planted in what services say: by how runs end (lib/adaptive/), and by headers (lib/settle/response-headers.ts).
+ */
 import type { Plant } from './plant.ts'
 
 export const inAdaptive: readonly Plant[] = [

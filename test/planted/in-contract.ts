@@ -1,4 +1,7 @@
-/** Bugs planted against rules of the contract of backlogs (lib/backlog.ts), which the suites of the contract find by themselves. */
+/**
+ * Bugs planted against rules of the contract of backlogs (lib/backlog.ts), which the suites of the contract find by
+ * themselves.
+ */
 import type { Plant } from './plant.ts'
 
 const oneProcess = ['persistence/sqlite/backlog']

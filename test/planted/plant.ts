@@ -18,7 +18,10 @@ export interface Plant {
   readonly finders: readonly string[]
 }
 
-/** The text with the bug in it. Throws where a change does not find its place, or more than one: the list is out of date. */
+/**
+ * The text with the bug in it. Throws where a change does not find its place, or more than one: the list is out of
+ * date.
+ */
 export function plantedIn(text: string, { name, file, edits }: Plant): string {
   let changed = text
   for (const { find, replace } of edits) {

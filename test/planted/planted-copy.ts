@@ -73,8 +73,8 @@ export class PlantedCopy {
     if (bundling.code !== 0) throw new Error(`${what} cannot be bundled:\n${bundling.output}`)
   }
   /**
-   * Runs these test files, named from `test/` and without their ending, up to the first test that fails; or with `whole` until
-   * that has said why.
+   * Runs these test files, named from `test/` and without their ending, up to the first test that fails; or with
+   * `whole` until that has said why.
    */
   async search(files: readonly string[], limitMs: number, whole: boolean = false): Promise<Search> {
     const ava = join(root, 'node_modules/ava/entrypoints/cli.mjs')

@@ -1,7 +1,7 @@
 /**
- * `npm run prove [-- --schedules 100000 --kills 500 --runs 20000 --minutes 4 --plants all --seed S]`: all that tries to break a
- * promise, one after the other, from one seed. Prints what was tried and what came of it; ends with 1 where anything was
- * found, or where something that was to be tried never came about. `--only words` runs those parts alone.
+ * `npm run prove [-- --schedules 100000 --kills 500 --runs 20000 --minutes 4 --plants all --seed S]`: all that tries to
+ * break a promise, one after the other, from one seed. Prints what was tried and what came of it; ends with 1 where
+ * anything was found, or where something that was to be tried never came about. `--only words` runs those parts alone.
  */
 import { parseArgs } from 'node:util'
 import { nodeGroup } from '../support/process-group.ts'

@@ -1,6 +1,6 @@
 /**
- * The plan of a simulated run, as plain data: its processes, commands and faults. A seed determines the plan, and the plan
- * alone determines the run. A plan that fails is reduced and pasted into a test as it is.
+ * The plan of a simulated run, as plain data: its processes, commands and faults. A seed determines the plan, and the
+ * plan alone determines the run. A plan that fails is reduced and pasted into a test as it is.
  */
 import type { KeepOptions } from '../../lib/options/options.ts'
 import { Chance } from '../../testing/simulated/chance.ts'
@@ -283,8 +283,8 @@ function withBeside({ seed, config, commands }: Plan, chance: Chance): Plan {
 }
 
 /**
- * In some runs with rules for keys, the keys are listed all the time, and their own jobs hold them. Otherwise a list would
- * hardly ever see a key that something holds up.
+ * In some runs with rules for keys, the keys are listed all the time, and their own jobs hold them. Otherwise a list
+ * would hardly ever see a key that something holds up.
  */
 function withKeysListed(plan: Plan, chance: Chance): Plan {
   if (!plan.config.keys || !chance.once(4)) return plan

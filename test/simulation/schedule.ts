@@ -108,8 +108,8 @@ async function rest(world: World): Promise<string[]> {
   const { queue } = works() as ProcessSlot
   if (!queue) throw new Error('there is no queue')
   await machine.run(stopMs, () => works()?.opened === true)
-  // Beyond every instant of the wall clock for which a job waits. Not before: a file that is opened after a reboot goes by
-  // the wall clock, and would have kept nothing that ended before.
+  // Beyond every instant of the wall clock for which a job waits. Not before: a file that is opened after a reboot goes
+  // by the wall clock, and would have kept nothing that ended before.
   machine.wall = world.startedWall + machine.now + 10 * 86_400_000
   const open = slots.flatMap(slot => (slot.queue && !slot.stopping ? [slot.queue] : []))
   for (const slot of slots) {

@@ -1,8 +1,10 @@
 /**
- * A steady load that does all that users do, again and again: puts of every kind, cancels, retries, bodies that end in every
- * way, wider and narrower, faster and slower, pauses, listeners that come and go, queue objects and threads made and ended.
+ * A steady load that does all that users do, again and again: puts of every kind, cancels, retries, bodies that end in
+ * every way, wider and narrower, faster and slower, pauses, listeners that come and go, queue objects and threads made
+ * and ended.
  *
- * What it keeps is kept for a fraction of a second, so that a minute of it is as many lives of a job as a day of a service.
+ * What it keeps is kept for a fraction of a second, so that a minute of it is as many lives of a job as a day of a
+ * service.
  */
 import { join } from 'node:path'
 import type { Backlog } from '../../lib/backlog.ts'
@@ -253,7 +255,9 @@ export class Load implements Subject {
     await Promise.all([this.#plain.idle(), this.#rows.idle()])
     once.clear()
   }
-  /** Comes to rest: nothing waits, and all that was kept for a while is forgotten. Throws when that does not come about. */
+  /**
+   * Comes to rest: nothing waits, and all that was kept for a while is forgotten. Throws when that does not come about.
+   */
   async rest(): Promise<void> {
     const guest = this.#guest(this.#backlog)
     await Promise.all([this.#plain.idle(), this.#rows.idle(), guest.idle()])

@@ -1,7 +1,8 @@
 /**
- * `npm run soak [-- --minutes 1] [--only memory|sqlite|service] [--seed 1]`: half of the time on memory and half on SQLite.
- * Prints what is held after the load beside what was held before, and ends with 1 when something has grown beyond its bound.
- * Then a service in memory: for each minute 100,000 jobs that fail, 250,000 with ids, and 25,000 queues that are dropped.
+ * `npm run soak [-- --minutes 1] [--only memory|sqlite|service] [--seed 1]`: half of the time on memory and half on
+ * SQLite. Prints what is held after the load beside what was held before, and ends with 1 when something has grown
+ * beyond its bound. Then a service in memory: for each minute 100,000 jobs that fail, 250,000 with ids, and 25,000
+ * queues that are dropped.
  */
 import { parseArgs } from 'node:util'
 import { tableOf, type Verdict } from './measure.ts'

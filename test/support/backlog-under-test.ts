@@ -1,8 +1,8 @@
 /**
  * Runs the journeys of test/flow/ on the backlog under test: memory, or the one that the importing file has set.
  *
- * A journey takes `test`, `DispatchQueue`, `sharedBacklog` and `strict` from here. Run by itself it uses memory. The files in
- * test/flow/sqlite/, naive/ and remote/ set another backlog and import journeys, so that each is written once.
+ * A journey takes `test`, `DispatchQueue`, `sharedBacklog` and `strict` from here. Run by itself it uses memory. The
+ * files in test/flow/sqlite/, naive/ and remote/ set another backlog and import journeys, so that each is written once.
  *
  * Differences of backlogs that outlive their process, which a journey expresses by `durable()` or `unrun`:
  * - a payload is what JSON gives back, not the object that was put, and what JSON would change is refused;

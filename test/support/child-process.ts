@@ -5,8 +5,8 @@ import { bundled, type Ended, root, run, runNode } from './repository.ts'
 const entry = pathToFileURL(bundled('lib/index')).href
 
 /**
- * Runs `body` as a module that has all of rdq as `rdq` and `print(…)` to print a line. Killed after `limitMs`. `shell` is what
- * a shell does first, for what a process cannot do to itself.
+ * Runs `body` as a module that has all of rdq as `rdq` and `print(…)` to print a line. Killed after `limitMs`. `shell`
+ * is what a shell does first, for what a process cannot do to itself.
  */
 export function child(
   body: string,

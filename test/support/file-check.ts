@@ -1,4 +1,7 @@
-/** Examines a file of the SQLite backlog and lists its faults: by SQLite's own check, the places of jobs, and the counters. */
+/**
+ * Examines a file of the SQLite backlog and lists its faults: by SQLite's own check, the places of jobs, and the
+ * counters.
+ */
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 
 /** Where a job is: in exactly one of these, or in a stretch. */

@@ -1,4 +1,7 @@
-/** Kills at the first statement, the second, …, until one survives. Two run at a time, one for each core of a small machine. */
+/**
+ * Kills at the first statement, the second, …, until one survives. Two run at a time, one for each core of a small
+ * machine.
+ */
 export async function eachStatement(most: number, kill: (nth: number) => Promise<boolean>): Promise<number> {
   let nth = 1
   let over = false

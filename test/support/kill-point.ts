@@ -10,7 +10,9 @@ import { defaultTransport } from '../../persistence/durable/transport.ts'
 import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
 
-/** In the thread: before the exchange is looked at, before its nth statement, or after its commit and before its answer. */
+/**
+ * In the thread: before the exchange is looked at, before its nth statement, or after its commit and before its answer.
+ */
 export type ThreadPoint = 'received' | 'statement' | 'committed'
 /**
  * In the loop: claimed and not called; at the first line of the body; at its nth row; when a checkpoint is stored; at its

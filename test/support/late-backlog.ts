@@ -13,7 +13,10 @@ export class LateBacklog implements Backlog {
   readonly #memory = new MemoryBacklog()
   /** Called before each exchange is answered: true or an error refuses it. */
   refuses: (exchange: Exchange) => boolean | Error = () => false
-  /** Called with each exchange: its reply comes when the promise settles, several in one step; by default in the next turn of the loop. */
+  /**
+   * Called with each exchange: its reply comes when the promise settles, several in one step; by default in the next
+   * turn of the loop.
+   */
   answersAfter: (exchange: Exchange) => Promise<void> | undefined = () => undefined
   /** The most exchanges that were in flight together. */
   together = 0

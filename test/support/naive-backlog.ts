@@ -18,7 +18,10 @@ export class NaiveBacklog implements Backlog {
   readonly #outside: boolean
   #open: { readonly link: Link; readonly connection: LocalConnection } | undefined
 
-  /** @param around What a test puts around the store: to make it fail, or with `outside` answer in a later turn of the loop. */
+  /**
+   * @param around What a test puts around the store: to make it fail, or with `outside` answer in a later turn of the
+   * loop.
+   */
   constructor(db: NaiveDatabase = new NaiveDatabase(), around: (store: NaiveStore) => Store = same, outside = false) {
     this.#store = around(new NaiveStore(db, this.worker))
     this.#outside = outside

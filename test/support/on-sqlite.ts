@@ -1,4 +1,7 @@
-/** Sets the journeys that are imported after this on SQLite: a file of its own for each queue, or for those that share one. */
+/**
+ * Sets the journeys that are imported after this on SQLite: a file of its own for each queue, or for those that share
+ * one.
+ */
 import { join } from 'node:path'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { durableApart, runOn } from './backlog-under-test.ts'

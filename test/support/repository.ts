@@ -29,7 +29,10 @@ export function suitesIn(): string[] {
     .map(path => path.slice('test/'.length).replace(suite, ''))
 }
 
-/** A program that tests start as a process, in the bundle that starts faster; named from the root and without its ending. */
+/**
+ * A program that tests start as a process, in the bundle that starts faster; named from the root and without its
+ * ending.
+ */
 export function bundled(name: string): string {
   return join(root, `build/bundled/${name}.js`)
 }
@@ -84,7 +87,9 @@ export function npm(args: readonly string[], cwd: string): Promise<Ended> {
   return file?.endsWith('npm-cli.js') ? runNode([file, ...args], cwd) : run('npm', args, cwd)
 }
 
-/** The environment without the variables that npm sets for scripts: they would lead an npm in another folder back here. */
+/**
+ * The environment without the variables that npm sets for scripts: they would lead an npm in another folder back here.
+ */
 function plainEnvironment(): NodeJS.ProcessEnv {
   const ours = /^(npm_package_|npm_lifecycle_|npm_config_local_prefix$|INIT_CWD$|FORCE_COLOR$)/i
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name))), NO_COLOR: '1' }

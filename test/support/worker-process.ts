@@ -28,13 +28,14 @@ import { die, eachStatement, KilledBacklog, type KillPoint } from './kill-point.
 import { passed } from './suspend.ts'
 
 /**
- * `end`: ends at once. `slow`: after a few milliseconds. `long`: after 200 ms. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
- * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`, or until the file `<path>.go` is there. `limp`:
- * fails at its first attempt, and then is deaf. `broken`: fails until the file `<path>.go` is there. `rows`: a generator that
- * writes a row and a checkpoint `payload` times. `sum`: one that adds up all numbers below `payload`, a step each, with a
- * checkpoint at every 10,000. `poison`: as `slow`, but a payload of -1 kills the process, -2 asks it to end, and lower ones
- * kill it that many milliseconds later. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
- * handler may do, and what is put has any of the options, and is changed again.
+ * `end`: ends at once. `slow`: after a few milliseconds. `long`: after 200 ms. `hang`: when its signal aborts. `deaf`:
+ * never. `die`: kills the process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`, or until the file
+ * `<path>.go` is there. `limp`: fails at its first attempt, and then is deaf. `broken`: fails until the file
+ * `<path>.go` is there. `rows`: a generator that writes a row and a checkpoint `payload` times. `sum`: one that adds up
+ * all numbers below `payload`, a step each, with a checkpoint at every 10,000. `poison`: as `slow`, but a payload of -1
+ * kills the process, -2 asks it to end, and lower ones kill it that many milliseconds later. `within`: writes to the
+ * file and ends in one transaction. `mixed`: any of what a handler may do, and what is put has any of the options, and
+ * is changed again.
  */
 export type Body =
   | 'mixed'

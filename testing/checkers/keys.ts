@@ -85,7 +85,8 @@ export class KeyStarts {
   of(key: string, since: Entry): Starts {
     return found(this.#starts, key, () => {
       const starts = new Starts(this.#slackMs, this.#costs)
-      // A job that was granted before a declaration may come to its first line after it, and then that start is forgotten.
+      // A job that was granted before a declaration may come to its first line after it, and then that start is
+      // forgotten.
       for (const [i, { by, rules }] of this.#declarations.entries()) {
         if (i === 0) starts.change(by, [])
         starts.change(by, rules)

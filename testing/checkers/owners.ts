@@ -135,8 +135,8 @@ export const oneOwner: Checker = (history, sure) => {
       if (entry.job !== undefined) anew.set(entry.job, entry.seq)
     } else if (entry.kind === 'release') {
       const all = runs.get(entry.job) ?? []
-      // Two jobs of one id, the first of which was forgotten, may have runs with the same fence. The history does not tell
-      // which of them ended, so the later one is taken: its next start is what a mistake would show in.
+      // Two jobs of one id, the first of which was forgotten, may have runs with the same fence. The history does not
+      // tell which of them ended, so the later one is taken: its next start is what a mistake would show in.
       const i = all.findLastIndex(
         run => run.process === entry.process && run.attempt === entry.attempt && run.fence === entry.fence,
       )

@@ -1,5 +1,6 @@
 /**
- * Which jobs of a queue certainly wait, since when and in which order, and since when some process certainly has a free slot.
+ * Which jobs of a queue certainly wait, since when and in which order, and since when some process certainly has a free
+ * slot.
  *
  * Whatever is not certain is decided in favour of the queue: a job that is being changed, or whose process has died,
  * counts as not waiting.

@@ -1,6 +1,6 @@
 /**
- * Whether a waiting job may start: the one place where a claim of a durable store checks the limits (lib/limits/), and the
- * one where it charges them. However a claim chooses its jobs, the same limits apply.
+ * Whether a waiting job may start: the one place where a claim of a durable store checks the limits (lib/limits/), and
+ * the one where it charges them. However a claim chooses its jobs, the same limits apply.
  *
  * All limits are checked before any is charged.
  */

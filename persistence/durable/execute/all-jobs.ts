@@ -1,7 +1,7 @@
 /**
  * What a store with indexes finds by its statements, found by looking at all jobs of a queue: a list, a position, what
- * comes due, what is forgotten, and the jobs of a claim. It is the reference for such statements. test/flow/differential.test.ts
- * holds the stores together.
+ * comes due, what is forgotten, and the jobs of a claim. It is the reference for such statements.
+ * test/flow/differential.test.ts holds the stores together.
  */
 import type { KeyReport, StateCounts } from '../../../lib/backlog.ts'
 import { tagOnArrival } from '../../../lib/limits/fairness.ts'

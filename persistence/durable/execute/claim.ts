@@ -54,8 +54,8 @@ export interface SuspectStore<Suspect extends Standing> {
   /** The suspects whose number of crashes is in this range, in their order. */
   suspects(crashes: number, below: number): Iterable<Suspect>
   /**
-   * Whether the suspect comes before the other jobs, by priority and seq. Where keys take turns: before the job whose turn
-   * it is and before those of its own key. Keys that a limit of theirs holds up are left out.
+   * Whether the suspect comes before the other jobs, by priority and seq. Where keys take turns: before the job whose
+   * turn it is and before those of its own key. Keys that a limit of theirs holds up are left out.
    */
   isBefore(suspect: Suspect): boolean
   /** Claims jobs that are no suspects. */

@@ -1,4 +1,6 @@
-/** What becomes of the starts that a claim has charged: in the rate of the queue, in that of a key, and in named rules. */
+/**
+ * What becomes of the starts that a claim has charged: in the rate of the queue, in that of a key, and in named rules.
+ */
 import type { Grant } from '../../../lib/backlog.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'

@@ -28,7 +28,9 @@ export interface LimitStore<Queue, Key extends Scope = Scope> {
   setGraceFactor(queue: Queue, factor: number): void
 
   // Starts in other rates than that of the queue.
-  /** The rate of the key or of the named rule that has charged this start, for a change. Undefined if it was forgotten. */
+  /**
+   * The rate of the key or of the named rule that has charged this start, for a change. Undefined if it was forgotten.
+   */
   furtherRate(queue: Queue, start: FurtherStart): Rate | undefined
   /** This start counts otherwise now, so its key, or another queue that shares its rule, may have capacity earlier. */
   recounted(queue: Queue, start: FurtherStart, now: number): void

@@ -27,7 +27,9 @@ export interface ExplainStore<Queue, Job> extends HoldStore<Queue> {
   dueOf(job: Job): Due | undefined
   /** How many bodies of the queue run, in all processes. */
   bodies(queue: Queue): number
-  /** How many jobs start before this one, which is pending: of its key where keys take turns, of suspects if it is one. */
+  /**
+   * How many jobs start before this one, which is pending: of its key where keys take turns, of suspects if it is one.
+   */
   startBefore(queue: Queue, job: Job): number
   /** Whether nothing else starts in this process, because a suspect runs alone. */
   runsAlone(): boolean

@@ -21,7 +21,9 @@ export interface LeftByCrash extends CrashedJob {
 
 export interface RecoveryStore<Queue, Job> extends Moves<Queue, Job> {
   countCrash(queue: Queue, job: Job, outcome: CrashOutcome): void
-  /** The job stays underway until a verdict. If `isOwned`, this worker owns it and requests one; otherwise nobody does. */
+  /**
+   * The job stays underway until a verdict. If `isOwned`, this worker owns it and requests one; otherwise nobody does.
+   */
   awaitVerdict(queue: Queue, job: Job, isOwned: boolean): void
   /** Adds a crash report, with the job as it ended if it did. */
   report(queue: Queue, job: Job, ended: JobRow | undefined): void

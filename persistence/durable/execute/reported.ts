@@ -1,6 +1,6 @@
 /**
- * Reports to queue objects, and the replies that carried them, kept until a queue object acknowledges them: crash reports,
- * and the parts of a reply that nothing else shows.
+ * Reports to queue objects, and the replies that carried them, kept until a queue object acknowledges them: crash
+ * reports, and the parts of a reply that nothing else shows.
  */
 import type { JobRow } from '../store.ts'
 import { type ExchangeStore, emptyReply, type LoggedReply } from './exchange.ts'

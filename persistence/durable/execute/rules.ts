@@ -87,7 +87,9 @@ export function noteDemand<Queue extends QueueState>(
   store.noteWaits(queue, demand, now)
 }
 
-/** The worker is gone, or one of its queues: it waits for these rules no more. Returns for which it did, in which queue. */
+/**
+ * The worker is gone, or one of its queues: it waits for these rules no more. Returns for which it did, in which queue.
+ */
 export function forgetWaits<Rule extends NamedRule>(
   rules: Iterable<Rule>,
   worker: RuleWait['worker'],

@@ -1,4 +1,6 @@
-/** Applies the report of a run to its job: lib/rules/transitions.ts decides, and this file keeps the order of the steps. */
+/**
+ * Applies the report of a run to its job: lib/rules/transitions.ts decides, and this file keeps the order of the steps.
+ */
 import type { Grant, SettleKind } from '../../../lib/backlog.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
@@ -51,8 +53,8 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
 }
 
 /**
- * Settles runs in their order, because of two endings of one run the first counts. A store may have a loop of its own that
- * settles many runs at once, as the SQLite store has (sqlite/store/settle.ts); then both must change together.
+ * Settles runs in their order, because of two endings of one run the first counts. A store may have a loop of its own
+ * that settles many runs at once, as the SQLite store has (sqlite/store/settle.ts); then both must change together.
  */
 export function settleEach<Queue extends QueueState, Job extends LeftByRun>(
   store: SettleStore<Queue, Job>,

@@ -9,8 +9,8 @@
  * | `passed-over.ts` | moves a job that does not start |
  * | `UnderwayRows` of `../tables/location.ts` | writes which jobs start |
  *
- * In a queue without keys or suspects the jobs are chosen here, in order of priority and put. The cost of a claim does not
- * depend on how many jobs wait behind, and bodies are read only of jobs that it examines.
+ * In a queue without keys or suspects the jobs are chosen here, in order of priority and put. The cost of a claim does
+ * not depend on how many jobs wait behind, and bodies are read only of jobs that it examines.
  */
 import { heldUntil } from '../../../lib/limits/hold.ts'
 import { maxClaimed, maxPassed } from '../../../lib/rules/bounds.ts'

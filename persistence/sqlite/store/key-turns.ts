@@ -1,9 +1,9 @@
 /**
  * Chooses the key whose job is next, in a queue that is sorted by key.
  *
- * Jobs that became ready and were not sorted by their put are first sorted by key: from rdq_ready into rdq_held, whose order is (key,
- * priority, order of put). Then keys take turns (lib/limits/fairness.ts). A key that is held up leaves the turns, so a
- * claim never walks over its jobs.
+ * Jobs that became ready and were not sorted by their put are first sorted by key: from rdq_ready into rdq_held, whose
+ * order is (key, priority, order of put). Then keys take turns (lib/limits/fairness.ts). A key that is held up leaves
+ * the turns, so a claim never walks over its jobs.
  */
 import { clockBound, tagAfterChange, tagAfterReturn, tagOnArrival } from '../../../lib/limits/fairness.ts'
 import { type KeySettings, keyless, noKeys, settingsOf } from '../../../lib/limits/keys.ts'

@@ -82,7 +82,9 @@ export class Suspects {
   }
 
   // Commands.
-  /** Called before each claim where there are suspects: if the suspect that ran here has ended, other queues are woken. */
+  /**
+   * Called before each claim where there are suspects: if the suspect that ran here has ended, other queues are woken.
+   */
   noticeEnd(): void {
     const { underway } = this
     this.line.runs(underway)

@@ -18,7 +18,9 @@ export class ExchangeReplies {
   readonly #insert: SqliteStatement
   readonly #read: SqliteStatement
   readonly #delete: SqliteStatement
-  /** By queue: the number of the last logged reply. A thread that restarted does not know it; its next reply clears up. */
+  /**
+   * By queue: the number of the last logged reply. A thread that restarted does not know it; its next reply clears up.
+   */
   readonly #lastLogged = new Map<number, number>()
 
   constructor(db: SqliteDatabase, worker: number) {

@@ -197,7 +197,9 @@ export class JobLocations {
     this.#list(queue, job)
     this.#addSuspect(queue, job, now)
   }
-  /** Its key finds the job from now on wherever it is. In a queue that is not sorted by key that is so from its put on. */
+  /**
+   * Its key finds the job from now on wherever it is. In a queue that is not sorted by key that is so from its put on.
+   */
   #list({ sorted }: QueueRow, { seq }: MovingFields): void {
     if (sorted) this.#listOne.run(seq)
   }
@@ -331,8 +333,8 @@ function carriedOf(seq: number, priority: number, row: readonly number[]): Movin
 }
 
 /**
- * The rows of jobs underway as claims write them: which worker has which job, by which exchange, and what was charged. The
- * caller removes the jobs from where they waited.
+ * The rows of jobs underway as claims write them: which worker has which job, by which exchange, and what was charged.
+ * The caller removes the jobs from where they waited.
  */
 export class UnderwayRows {
   readonly #worker: number

@@ -49,7 +49,10 @@ export class RuleTable {
   readonly #rateStarts: RateStarts
   readonly #worker: number
   readonly #loaded = new Map<string, RuleRow>()
-  /** Queues of this process whose turn it is since the last call of `takeQueuesToWake`, because another queue made the last request. */
+  /**
+   * Queues of this process whose turn it is since the last call of `takeQueuesToWake`, because another queue made the
+   * last request.
+   */
   #woken = new Set<number>()
   /** A rule has changed since then, which queues of this process may use. */
   #isChanged = false

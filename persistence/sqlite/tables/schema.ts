@@ -1,8 +1,8 @@
 /**
  * The tables in a user's file, as numbered steps, and the check that keeps versions of rdq from harming each other.
  *
- * Once an rdq with a step was published, the step is never edited, and a change of the tables is a step of its own. rdq is
- * a guest in the file: all names begin with rdq_, and `user_version` belongs to the user.
+ * Once an rdq with a step was published, the step is never edited, and a change of the tables is a step of its own. rdq
+ * is a guest in the file: all names begin with rdq_, and `user_version` belongs to the user.
  */
 import { SchemaError } from '../errors.ts'
 import type { SqliteDatabase } from '../file/database.ts'
@@ -366,8 +366,9 @@ create table rdq_rate_start (
 export const format: number = steps.length
 
 /**
- * Brings the file up to the format of these steps, which are those of this rdq unless a test brings its own. Two processes may
- * do so at once: the format is read again inside the transaction, and the second process finds nothing to do.
+ * Brings the file up to the format of these steps, which are those of this rdq unless a test brings its own. Two
+ * processes may do so at once: the format is read again inside the transaction, and the second process finds nothing to
+ * do.
  */
 export function migrate(db: SqliteDatabase, to: readonly Step[] = steps): void {
   if (gate(db, to.length) === to.length) return

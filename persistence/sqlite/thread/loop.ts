@@ -190,8 +190,8 @@ export class ThreadLoop {
     this.#tick = this.#clock.at(this.#workedAt + this.#everyMs, this.#onTick)
   }
   /**
-   * Whether the request must wait behind an exchange of its queue that the disk refused. An exchange would never be executed once
-   * a later one was.
+   * Whether the request must wait behind an exchange of its queue that the disk refused. An exchange would never be
+   * executed once a later one was.
    */
   #waitsBehindRefused(numbered: NumberedRequest): boolean {
     const [, request] = numbered

@@ -1,6 +1,7 @@
 /**
- * What Twisted's Cooperator promises, and what it gets wrong: each behaviour of it that ours must have, each wart of it that
- * ours must not have. Its Deferred → our promise; its termination predicate → our slice; its LoopingCall has no heir here.
+ * What Twisted's Cooperator promises, and what it gets wrong: each behaviour of it that ours must have, each wart of it
+ * that ours must not have. Its Deferred → our promise; its termination predicate → our slice; its LoopingCall has no
+ * heir here.
  *
  * Behaviours held in cooperator.test.ts already:
  * - round robin, a place in the ring that outlives the tick, at least one step a tick → "tasks take turns round robin", "the

@@ -1,4 +1,7 @@
-/** The loop: what makes it take a pass, and in which order replies are taken in. On a backlog that does not reply at once, and on one that refuses now and then. */
+/**
+ * The loop: what makes it take a pass, and in which order replies are taken in. On a backlog that does not reply at
+ * once, and on one that refuses now and then.
+ */
 import test from 'ava'
 import fc from 'fast-check'
 import type { Backlog, BacklogSession } from '../../../lib/backlog.ts'

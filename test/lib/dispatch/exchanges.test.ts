@@ -1,4 +1,6 @@
-/** Exchanges with a backlog that is a script: what each carries, how many are in flight, what becomes of a refused one. */
+/**
+ * Exchanges with a backlog that is a script: what each carries, how many are in flight, what becomes of a refused one.
+ */
 import test from 'ava'
 import type { BacklogSession, Exchange, ExchangeResult, Settlement } from '../../../lib/backlog.ts'
 import { Cooperator } from '../../../lib/cooperate/cooperator.ts'

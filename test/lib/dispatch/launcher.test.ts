@@ -27,7 +27,10 @@ interface Granted {
   grant?: number
 }
 
-/** A launcher of a queue that runs. `grant` claims jobs for it, `launch` calls all that may begin, `reported` is what it would report. */
+/**
+ * A launcher of a queue that runs. `grant` claims jobs for it, `launch` calls all that may begin, `reported` is what it
+ * would report.
+ */
 const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const clock = new VirtualClock()
   const cooperator = new Cooperator({ slice: 5, clock })

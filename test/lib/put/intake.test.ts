@@ -1,4 +1,7 @@
-/** The way in: what goes together to the backlog and when, what waits for room, and what a refusal does to its neighbours. */
+/**
+ * The way in: what goes together to the backlog and when, what waits for room, and what a refusal does to its
+ * neighbours.
+ */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
@@ -154,7 +157,9 @@ test('intake: a batch holds no more jobs than the backlog wants at a time, and u
   t.deepEqual(batches[4], ['i', 'j'])
 })
 
-/** An intake with more puts than its batches hold, so that some always wait. Each round answers a batch and puts again. */
+/**
+ * An intake with more puts than its batches hold, so that some always wait. Each round answers a batch and puts again.
+ */
 const alwaysOutstanding = (turns: number) => {
   const made = setup({ transport: { batchSize: 1, batchesInFlight: 1, exchangesInFlight: 1 } })
   const replies: Deferred<undefined>[] = []

@@ -1,4 +1,7 @@
-/** A link over a connection that does what the test says: each state, what leads out of it, and what requests meet in it. */
+/**
+ * A link over a connection that does what the test says: each state, what leads out of it, and what requests meet in
+ * it.
+ */
 import test from 'ava'
 import { systemClock } from '../../../lib/clock.ts'
 import { StoreError } from '../../../lib/errors.ts'

@@ -2,8 +2,8 @@
  * The thread of persistence/sqlite/thread/entry.ts, which dies at the points that a test has written to a file beside the
  * database, one a line. Each death uses up one line.
  *
- * `answer`: after the commit, before the reply is sent. `ask`: before the request is looked at. `start`: before the file is
- * opened.
+ * `answer`: after the commit, before the reply is sent. `ask`: before the request is looked at. `start`: before the
+ * file is opened.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'

@@ -1,4 +1,7 @@
-/** A thread that stores nothing and never replies to a put. It replies to any other request with the number of jobs put so far. */
+/**
+ * A thread that stores nothing and never replies to a put. It replies to any other request with the number of jobs put
+ * so far.
+ */
 import { parentPort } from 'node:worker_threads'
 import type { FromThread, ToThread } from '../../../persistence/sqlite/thread/messages.ts'
 

@@ -1,4 +1,6 @@
-/** The contract of backlogs (lib/backlog.ts) for one process, as a suite: each title begins with the number of its rule. */
+/**
+ * The contract of backlogs (lib/backlog.ts) for one process, as a suite: each title begins with the number of its rule.
+ */
 import type { ContractTest } from '../contract.ts'
 import { commands } from './commands.ts'
 import { exchanges } from './exchanges.ts'

@@ -1,4 +1,7 @@
-/** The contract of backlogs (lib/backlog.ts) for several processes, as a suite: each title begins with the number of its rule. */
+/**
+ * The contract of backlogs (lib/backlog.ts) for several processes, as a suite: each title begins with the number of its
+ * rule.
+ */
 
 import type { JobRecord } from '../../../lib/job.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'

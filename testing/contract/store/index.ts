@@ -1,4 +1,6 @@
-/** The store contract (persistence/durable/store.ts) as a suite: each sentence of it is a test that every store passes. */
+/**
+ * The store contract (persistence/durable/store.ts) as a suite: each sentence of it is a test that every store passes.
+ */
 import type { ContractTest } from '../contract.ts'
 import type { StoreSubject } from '../store-client.ts'
 import { blame } from './blame.ts'

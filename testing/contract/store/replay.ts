@@ -1,6 +1,6 @@
 /**
- * An exchange whose reply was lost gets the same reply again: once it has changed the database, nothing else shows what it
- * reported.
+ * An exchange whose reply was lost gets the same reply again: once it has changed the database, nothing else shows what
+ * it reported.
  */
 import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { CommandRequest, PutReply } from '../../../persistence/durable/store.ts'

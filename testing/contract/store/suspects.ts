@@ -1,4 +1,6 @@
-/** How jobs run that have a crash counted against them: one at a time, and alone before the crash that would fail them. */
+/**
+ * How jobs run that have a crash counted against them: one at a time, and alone before the crash that would fail them.
+ */
 import { noKeys } from '../../../lib/limits/keys.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'

@@ -5,8 +5,8 @@ import { Store } from '../../../../persistence/sqlite/store/store.ts'
 import { Database } from '../../../support/sqlite-store.ts'
 
 /**
- * Tables with a row for each queue, named rule, process, clear, body that its job has ended before, worker that waits for a slot, or put
- * that is not acknowledged: few, however many jobs there are.
+ * Tables with a row for each queue, named rule, process, clear, body that its job has ended before, worker that waits
+ * for a slot, or put that is not acknowledged: few, however many jobs there are.
  */
 const small = [
   'rdq_queue',

@@ -1,4 +1,7 @@
-/** What the file itself refuses, by triggers that stand for whatever it may object to: the one at fault is refused alone. */
+/**
+ * What the file itself refuses, by triggers that stand for whatever it may object to: the one at fault is refused
+ * alone.
+ */
 import test, { type ExecutionContext } from 'ava'
 import { DispatchQueue, type QueueOptions, StoreError, Throttled } from '../../../../lib/index.ts'
 import type { Task } from '../../../../lib/run/task.ts'

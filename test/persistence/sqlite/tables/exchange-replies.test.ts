@@ -1,4 +1,6 @@
-/** An exchange whose answer was lost is told again all that it told: once it has changed the tables, nothing else knows. */
+/**
+ * An exchange whose answer was lost is told again all that it told: once it has changed the tables, nothing else knows.
+ */
 import test from 'ava'
 import type { JobRecord } from '../../../../lib/job.ts'
 import { finishWithin } from '../../../../persistence/sqlite/store/within.ts'

@@ -1,4 +1,7 @@
-/** The rate in the file: one for all processes of a name, whatever restarts. lib/rate/rate.ts has the tests of the limits. */
+/**
+ * The rate in the file: one for all processes of a name, whatever restarts. lib/rate/rate.ts has the tests of the
+ * limits.
+ */
 import test from 'ava'
 import type { RateRule } from '../../../../lib/rate/rules.ts'
 import { fileName, Process } from '../../../support/sqlite-store.ts'

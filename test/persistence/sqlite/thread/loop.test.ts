@@ -1,4 +1,7 @@
-/** What the thread does when the disk is full, a lock is held, the loop is silent, or another process dies: with a clock that one turns. */
+/**
+ * What the thread does when the disk is full, a lock is held, the loop is silent, or another process dies: with a clock
+ * that one turns.
+ */
 
 import { unlinkSync } from 'node:fs'
 import test, { type ExecutionContext } from 'ava'
