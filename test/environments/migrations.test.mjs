@@ -233,20 +233,25 @@ for (const [name, start] of [
   ],
 ]) {
   test(`${name}: a function that is over its time runs beside the next, and here keeps its slot`, async t => {
-    const counting = () => {
+    const counting = going => {
       const seen = { now: 0, most: 0 }
       const body = async () => {
         seen.most = Math.max(seen.most, ++seen.now)
-        await sleep(600)
+        await going()
         seen.now--
       }
       return { seen, body }
     }
-    const [theirs, mine] = [counting(), counting()]
+    let end
+    const ended = new Promise(resolve => {
+      end = resolve
+    })
+    const [theirs, mine] = [counting(() => ended), counting(() => sleep(600))]
     const queue = queueOfFunctions({ timeout: 30 })
 
     const all = [...start(theirs.body), queue.run(mine.body), queue.run(mine.body)]
     const ends = (await Promise.allSettled(all)).map(({ status }) => status)
+    end()
     await sleep(700)
 
     t.deepEqual(new Set(ends), new Set(['rejected']))
