@@ -86,8 +86,12 @@ const mostIsolates = 1_024
 
 /** Whether the handler is an address. URLs of another realm are no instances of our URL. */
 export function isHandlerUrl(handler: unknown): handler is HandlerUrl {
-  if (handler instanceof URL) return true
-  return Object.prototype.toString.call(handler) === '[object URL]' && typeof (handler as URL).href === 'string'
+  try {
+    if (handler instanceof URL) return true
+    return Object.prototype.toString.call(handler) === '[object URL]' && typeof (handler as URL).href === 'string'
+  } catch {
+    return false
+  }
 }
 
 const protocols = ['file:', 'data:']

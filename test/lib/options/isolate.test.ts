@@ -1,5 +1,6 @@
 import test from 'ava'
 import { DispatchQueue, MemoryBacklog } from '../../../lib/index.ts'
+import { inThread } from '../../../lib/isolate/index.ts'
 import { parseIsolate } from '../../../lib/options/isolate.ts'
 
 const url = new URL('../../support/isolated-handler.js', import.meta.url)
@@ -45,6 +46,15 @@ test('isolate: a URL needs it, and a function, null and the context of a put ref
     message: /^handler must be a file:/,
   })
   t.throws(make(url.href, { isolate: 'thread' }), { code: 'OPTION', message: /^handler must be a function, the URL/ })
+})
+
+test('isolate: a handler that cannot even be looked at is refused by name', async t => {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+
+  t.throws(make(proxy, {}), { code: 'OPTION', message: /^handler must be / })
+  t.throws(make(proxy, { isolate: 'thread' }), { code: 'OPTION', message: /^(?:handler|isolate) / })
+  await t.throwsAsync(inThread(proxy as never), { code: 'OPTION', message: /module must be / })
 })
 
 test('isolate: a constructor starts nothing, and a queue without isolates has none to set', async t => {
