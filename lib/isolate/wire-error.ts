@@ -4,6 +4,7 @@
  */
 import * as errors from '../errors.ts'
 import * as controlErrors from '../settle/control-errors.ts'
+import { isError, read } from '../text/error-to-json.ts'
 
 /** How deep causes and nested errors are followed, and how many parts of one error are sent. */
 const maxDepth = 8
@@ -79,23 +80,6 @@ function cloneable(value: unknown): unknown {
     return structuredClone(value)
   } catch {
     return `[${errors.describe(value)} that cannot be cloned]`
-  }
-}
-
-function isError(value: unknown): value is Error {
-  if (typeof value !== 'object' || value === null) return false
-  try {
-    return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]'
-  } catch {
-    return false
-  }
-}
-
-function read(from: object, key: string): unknown {
-  try {
-    return (from as Record<string, unknown>)[key]
-  } catch {
-    return undefined
   }
 }
 

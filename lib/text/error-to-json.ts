@@ -99,7 +99,8 @@ class Picture {
   }
 }
 
-function isError(thrown: unknown): thrown is object {
+/** Whether it is an error, of another realm too. */
+export function isError(thrown: unknown): thrown is Error {
   if (typeof thrown !== 'object' || thrown === null) return false
   try {
     return thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]'
@@ -108,7 +109,8 @@ function isError(thrown: unknown): thrown is object {
   }
 }
 
-function read(from: object, key: string): unknown {
+/** Undefined if reading it throws. */
+export function read(from: object, key: string): unknown {
   try {
     return (from as Record<string, unknown>)[key]
   } catch {
