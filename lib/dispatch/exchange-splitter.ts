@@ -69,10 +69,11 @@ export class ExchangeSplitter {
     for (const settled of piece.settled) this.#failed.delete(settled)
     this.#resolveWhenDone()
   }
-  /** An item was refused for a temporary reason: it is sent again. */
-  resend(piece: OutgoingExchange): void {
+  /** An item was refused for a temporary reason: it is sent again. Callers that wait for it learn of the refusal. */
+  resend(piece: OutgoingExchange, reason: unknown): void {
     this.#isInFlight = false
     this.#pieces.unshift(piece)
+    for (const stored of this.#flushWaiters.splice(0)) stored.fail(reason)
   }
   /**
    * An item was refused for good. Returns false if the backlog accepts nothing at all: then `rest` gets all items back.

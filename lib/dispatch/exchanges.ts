@@ -56,6 +56,14 @@ const resendAfterMs = 1_000
 const { isPromise } = types
 const noWaiters: readonly Deferred<void>[] = []
 
+/** Callers of `flush` that an exchange affects. */
+interface FlushWaiters {
+  /** Their reports are stored once it is answered. */
+  readonly ofAnswer: readonly Deferred<void>[]
+  /** These and all who wait for a later exchange, which is sent only after this one is stored. */
+  readonly ofRefusal: readonly Deferred<void>[]
+}
+
 export class Exchanges {
   /** The reports of runs, until the next exchange is sent. */
   next: OutgoingExchange = new OutgoingExchange()
@@ -143,7 +151,10 @@ export class Exchanges {
   bodyEnded(record: JobRecord): void {
     this.next.endedBodies.push(record)
   }
-  /** Resolves when everything reported so far is stored. */
+  /**
+   * Resolves when everything reported so far is stored. Rejects if the backlog refuses an exchange before that: what was
+   * reported is sent again, but a backlog that fails for ever must not make a caller wait for ever.
+   */
   async flush(): Promise<void> {
     const stored = new Deferred<void>()
     this.#flushWaiters.push(stored)
@@ -184,18 +195,20 @@ export class Exchanges {
   send(exchange: OutgoingExchange): void {
     // Callers of `flush` from here on belong to a later exchange.
     const isWhole = !exchange.isPiece && this.next.settled.length === 0
-    const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
-    if (waiters !== noWaiters) this.#flushWaiters = []
+    const waiting = this.#flushWaiters.length > 0 ? this.#flushWaiters : noWaiters
+    if (isWhole && waiting !== noWaiters) this.#flushWaiters = []
+    const ofAnswer = isWhole ? waiting : noWaiters
+    const ofRefusal = isWhole ? waiting : [...waiting]
     try {
       const reply = (this.#session as BacklogSession).exchange(exchange)
-      if (isPromise(reply)) return this.#awaitReply(reply, exchange, waiters)
+      if (isPromise(reply)) return this.#awaitReply(reply, exchange, { ofAnswer, ofRefusal })
       this.#replied(reply, exchange, exchange.now)
     } catch (error) {
-      return this.#refused(exchange, waiters, error)
+      return this.#refused(exchange, ofRefusal, error)
     }
-    this.#exchangeOver(exchange, waiters, exchange.now)
+    this.#exchangeOver(exchange, ofAnswer, exchange.now)
   }
-  #awaitReply(reply: Promise<ExchangeResult>, exchange: OutgoingExchange, waiters: readonly Deferred<void>[]): void {
+  #awaitReply(reply: Promise<ExchangeResult>, exchange: OutgoingExchange, waiters: FlushWaiters): void {
     const { loopContext, cooperator } = this.#parts
     this.#inFlight++
     this.#roomInFlight += exchange.room
@@ -204,13 +217,13 @@ export class Exchanges {
       this.#roomInFlight -= exchange.room
       if (!this.#session) return
       if (!cooperator.open && !cooperator.armed) cooperator.openSlice()
-      if (!reply) return this.#refused(exchange, waiters, error)
+      if (!reply) return this.#refused(exchange, waiters.ofRefusal, error)
       this.#replied(reply, exchange, this.#clock.now())
       if (this.#roomCutShort && this.#roomInFlight === 0) {
         this.#roomCutShort = false
         this.#listener.roomUnclaimed()
       }
-      this.#exchangeOver(exchange, waiters, this.#clock.now())
+      this.#exchangeOver(exchange, waiters.ofAnswer, this.#clock.now())
     }
     reply.then(
       reply => loopContext.runInAsyncScope(back, undefined, reply, undefined),
@@ -247,13 +260,14 @@ export class Exchanges {
         ? this.#splitter.refused(exchange, (error as StoreError).cause, this.next, error)
         : this.#splitter.split(exchange, waiters)
       if (taken) return this.#listener.wake()
-    } else if (isPiece) this.#splitter?.resend(exchange)
+    } else if (isPiece) this.#splitter?.resend(exchange, error)
     if (!isPiece) {
       // A run that waits for its report goes back, and is claimed again when the backlog accepts exchanges.
       for (const report of exchange.launchReports) this.#listener.launchNotReported(report)
       this.next.prepend(exchange)
     }
     for (const waiter of waiters) waiter.fail(error)
+    this.#flushWaiters = this.#flushWaiters.filter(waiter => !waiters.includes(waiter))
     this.#resendAt = this.#clock.now() + resendAfterMs
     this.#listener.refused(error)
   }

@@ -143,15 +143,29 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: `
-    const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
-    if (waiters !== noWaiters) this.#flushWaiters = []`,
+    if (isWhole && waiting !== noWaiters) this.#flushWaiters = []
+    const ofAnswer = isWhole ? waiting : noWaiters`,
         replace: `
-    const waiters = this.#flushWaiters
-    if (waiters.length > 0) this.#flushWaiters = []`,
+    if (waiting !== noWaiters) this.#flushWaiters = []
+    const ofAnswer = waiting`,
       },
     ],
     why: 'I18: checkpoint() resolves before the checkpoint is stored; and a stop leaves claimed jobs behind',
-    finders: ['lib/dispatch/dispatch'],
+    finders: ['lib/dispatch/exchanges'],
+  },
+  {
+    name: 'who waits for a later exchange is not told that an earlier one was refused',
+    file: 'lib/dispatch/exchanges.ts',
+    edits: [{ find: 'const ofRefusal = isWhole ? waiting : [...waiting]', replace: 'const ofRefusal = ofAnswer' }],
+    why: 'stop() never settles if two bodies end after the thread of the file has ended for good',
+    finders: ['lib/dispatch/exchanges'],
+  },
+  {
+    name: 'who waits for a split exchange is not told that the backlog fails',
+    file: 'lib/dispatch/exchange-splitter.ts',
+    edits: [{ find: '    for (const stored of this.#flushWaiters.splice(0)) stored.fail(reason)\n', replace: '' }],
+    why: 'stop() never settles if the thread of the file ends while the parts of a refused exchange are sent',
+    finders: ['lib/dispatch/exchanges'],
   },
   {
     name: 'a listener that was taken off is remembered',

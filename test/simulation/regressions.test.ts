@@ -706,3 +706,32 @@ test('seed 700412: a run that its own job fails with the code of a refusal was p
 
   t.deepEqual(violations, [])
 })
+test('seed 3005065: a queue whose thread has ended for good stops although several of its bodies still had to end', async t => {
+  const put = { do: 'put beside', count: 3, end: 'ok', tokens: 0 } as const
+  const { violations } = await simulate({
+    seed: 3005065,
+    config: {
+      ...config,
+      ...{ backlog: 'sqlite', width: 1, attempts: 1, retryMs: 0, cost: 'by payload' },
+      beside: {
+        ...{ width: 2, shared: { name: 'gateway', limit: 4, per: 10 }, cost: 0 },
+        rate: [{ name: 'gateway', limit: 3, per: 100 }],
+      },
+    },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'at point', who: 0, point: 'received', nth: 5, what: 'thread dies' },
+      { do: 'block', who: 0, ms: 30 },
+      { do: 'thread dies', who: 0 },
+      { do: 'advance', ms: 25 },
+      { do: 'start', who: 1, works: false },
+      { ...put, who: 1, ms: 40 },
+      { do: 'advance', ms: 25 },
+      { ...put, who: 0, ms: 5 },
+      { do: 'steps', count: 4 },
+      { do: 'stop', who: 0, how: 'cancel' },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})

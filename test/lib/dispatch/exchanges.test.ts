@@ -199,6 +199,39 @@ test('exchanges: the reports of a refused exchange are sent with the next one, b
   t.deepEqual(sent.at(-1), ['a', 'b', 'c'])
 })
 
+test('exchanges: flush rejects when the exchange before the one that it waits for is refused', async t => {
+  const { exchanges, clock, cooperator, settle } = setup(() => {
+    throw new Error('thread ended')
+  })
+  cooperator.openSlice()
+  settle('a', 'b')
+  const flushed = t.throwsAsync(exchanges.flush(), { message: 'thread ended' })
+  const exchange = exchanges.take(clock.now())
+  exchanges.shorten(exchange)
+  t.is(exchange.settled.length, 1)
+  exchanges.send(exchange)
+
+  await flushed
+})
+
+test('exchanges: flush rejects when an item of a split exchange is refused for a reason that may pass', async t => {
+  let error: Error = new StoreError('the exchange', { cause: new Error('no such value') })
+  const { exchanges, settle, send, sent } = setup(() => {
+    throw error
+  })
+  settle('a', 'b')
+  const flushed = t.throwsAsync(exchanges.flush(), { message: 'thread ended' })
+  send()
+  error = new Error('thread ended')
+  const flushedBehind = t.throwsAsync(exchanges.flush(), { message: 'thread ended' })
+  send()
+
+  await flushed
+  await flushedBehind
+  send()
+  t.deepEqual(sent, [['a', 'b'], [], []])
+})
+
 test('exchanges: a run that waits for its launch report is notified that it was refused', t => {
   const { exchanges, send, calls } = setup(() => {
     throw new Error('disk full')
@@ -256,6 +289,24 @@ test('exchanges: a first long list of endings is spread over several, none of wh
   t.deepEqual(sent, [['a'], ['b', 'c']])
   t.deepEqual(rooms, [0, 5])
   t.is(calls[0], 'more to report')
+})
+
+test('exchanges: flush waits for the endings that were moved to a later exchange', async t => {
+  const { exchanges, clock, cooperator, settle } = setup()
+  cooperator.openSlice()
+  settle('a', 'b')
+  let flushed = false
+  void exchanges.flush().then(() => {
+    flushed = true
+  })
+  for (const expected of [false, true]) {
+    const exchange = exchanges.take(clock.now())
+    exchanges.shorten(exchange)
+    exchanges.send(exchange)
+    await clock.settle()
+
+    t.is(flushed, expected)
+  }
 })
 
 test('exchanges: a reply that comes after the queue has closed is ignored', async t => {
