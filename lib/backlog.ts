@@ -289,11 +289,14 @@ export interface Exchange {
 
 /** The part of a reply besides its claims; rarely present. */
 export interface Notices {
-  /** Runs of this process whose job went to another one or was removed. Their settles change nothing. */
+  /**
+   * Jobs claimed by this process that went to another run or were removed, whether they were launched or not. Settles of
+   * these claims change nothing.
+   */
   readonly lostRuns: readonly JobRecord[]
   /**
    * Settles in this exchange that were ignored, because the run had already lost its job (another run of this process
-   * may own it now) or because the job was reassigned before its handler was called. The queue emits nothing for them.
+   * may own it now). The queue emits nothing for them.
    */
   readonly ignoredSettles: readonly Settlement[]
   /** Checkpoints of such runs. They are not stored. */

@@ -307,7 +307,10 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   /** The settlement is stored, so it is announced. A verdict belongs to no run, so there is none to reuse. */
   #announce(settled: Settlement, wall: number): void {
     const run = settled instanceof Run ? settled : undefined
-    if (run) run.stoppedAt = wall
+    if (run) {
+      run.stoppedAt = wall
+      run.announced = false
+    }
     if (run?.crashes !== undefined) this.#announcer.emit('recovered', run.record)
     const hasEnded = this.#announcer.settled(settled)
     if (run && hasEnded && run.bodyEnded && run.record.run !== run) this.launcher.runs.reuse(run)

@@ -210,6 +210,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     if (run.settled || run.cancelIfAborted()) return this.#skip(run)
     if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
     const isReported = run.report === reported
+    run.announced = true
     if (!isReported && this.#emitter.hasListener('underway')) {
       this.#emitter.announce('underway', this.#announcer.jobOf(run.record))
       // A listener may have paused, stopped or cancelled, and has taken time.

@@ -4,7 +4,6 @@
  */
 
 import type { Notices } from '../backlog.ts'
-import { LeaseLostError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import { CrashVerdicts, type CrashVerdictsParts } from './crash-verdicts.ts'
 import type { NoticeListener } from './dispatch.ts'
@@ -47,7 +46,6 @@ export class NoticeHandler implements NoticeListener {
   #loseRun(record: JobRecord): void {
     const { dispatch, announcer } = this.#parts
     // A caller that awaits the result waits for the run that counts: the backlog reports when the job has ended.
-    dispatch.launcher.runs.of(record)?.lose(new LeaseLostError(record.id))
-    announcer.emit('lost', record)
+    if (dispatch.launcher.runs.lose(record)) announcer.emit('lost', record)
   }
 }

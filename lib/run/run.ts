@@ -140,6 +140,8 @@ export class Run implements Settlement, TaskHost, RunFacts {
   /** The caution with which to launch, and the progress of the launch's report. */
   caution: Caution = noCaution
   report: ReportProgress = unreported
+  /** `underway` was announced, and nothing since that ended the run: a loss of the job is announced too. */
+  announced = false
   kind: SettleKind = 'notLaunched'
   value: unknown = undefined
   error: unknown = undefined
@@ -180,6 +182,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.graceUntil = graceUntil
     this.caution = noCaution
     this.report = unreported
+    this.announced = false
     this.kind = 'notLaunched'
     this.value = this.error = this.text = this.startedAt = this.stoppedAt = undefined
     this.waitMs = 0

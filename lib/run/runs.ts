@@ -5,6 +5,7 @@
  * complications are reused, because the allocations of a run are most of the cost of a short job.
  */
 import type { Grant } from '../backlog.ts'
+import { LeaseLostError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import { Run, type RunHost } from './run.ts'
 
@@ -39,6 +40,18 @@ export class Runs {
     if (next) next.previous = previous
     else this.#last = previous
     run.previous = run.next = undefined
+  }
+  /**
+   * The job went to another run, or was removed. Returns whether listeners take it to be underway here: a job may be
+   * lost before it is launched, or while it awaits a verdict without a run.
+   */
+  lose(record: JobRecord): boolean {
+    const run = this.of(record) ?? record.run
+    if (!(run instanceof Run)) return false
+    run.lose(new LeaseLostError(record.id))
+    const { announced } = run
+    run.announced = false
+    return announced
   }
   /** Nothing refers to this run any more. */
   reuse(run: Run): void {

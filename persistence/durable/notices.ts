@@ -46,8 +46,6 @@ export function noticesOf(
   records: RowRecords,
 ): Notices {
   const { recovered, endedByRecovery, needVerdict, cancelRequests } = notices
-  // A job whose handler was never called has lost no run: it only fails to go back.
-  const uncalled = settled.filter(({ record, kind }) => kind === 'notLaunched' && lost.has(record.seq))
   const gone: JobRecord[] = []
   // Several exchanges may name one run, each for another settle or checkpoint that was ignored.
   const before = new Set<number>()
@@ -59,7 +57,7 @@ export function noticesOf(
   for (const seq of lost) {
     const record = identities.get(seq)
     if (!record || !identities.runsHere(record)) before.add(seq)
-    else if (!uncalled.some(one => one.record === record)) gone.push(record)
+    else gone.push(record)
     if (record) identities.forget(record)
   }
   // After a stall this process finds its own jobs among those that were taken from a worker.
@@ -81,7 +79,7 @@ export function noticesOf(
   const back = recovered.map(row => (endedByRecovery.includes(row.seq) ? records.recordOf(row) : records.seen(row)))
   return {
     lostRuns: gone,
-    ignoredSettles: [...settled.filter(isOld), ...uncalled],
+    ignoredSettles: settled.filter(isOld),
     ignoredCheckpoints: checkpoints.filter(isOld),
     recovered: back,
     endedByRecovery: back.filter(({ seq }) => endedByRecovery.includes(seq)),

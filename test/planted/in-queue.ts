@@ -718,6 +718,25 @@ export const inQueue: readonly Plant[] = [
     finders: ['lib/announce/results', 'simulation/regressions'],
   },
   {
+    name: 'a job that was never launched is reported as lost',
+    file: 'lib/dispatch/notice-handler.ts',
+    edits: [
+      {
+        find: 'if (dispatch.launcher.runs.lose(record)) announcer',
+        replace: 'if (dispatch.launcher.runs.lose(record) || record.fence > 0) announcer',
+      },
+    ],
+    why: 'I11: listeners get the end of a run that they never saw begin',
+    finders: ['simulation/regressions'],
+  },
+  {
+    name: 'a run that has gone back still counts as announced',
+    file: 'lib/dispatch/dispatch.ts',
+    edits: [{ find: 'run.announced = false', replace: 'run.announced = run.launched' }],
+    why: 'I11: a job that awaits its verdict is reported as lost by a process in which it ran before',
+    finders: ['simulation/regressions'],
+  },
+  {
     name: 'a job put while all slots were requested is not claimed when one is free',
     file: 'lib/dispatch/dispatch.ts',
     edits: [

@@ -609,6 +609,96 @@ test('a job that was claimed and not launched when its queue lost all claims is 
   t.regex(log, /"event":"recovered"/)
   t.notRegex(log, /"event":"(lost|pending)"/)
 })
+test('seed 2070350: a job that waits to go back, because its queue stood still, is not reported as lost', async t => {
+  const gateway = { name: 'gateway', limit: 4, per: 100 }
+  const { violations, log } = await simulate({
+    seed: 2070350,
+    config: {
+      ...{ ...plain, stallMs: 1_000, crashLimit: 1, overflow: 'wait' },
+      beside: { width: 2, shared: gateway, rate: [gateway], cost: 1 },
+    },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'put beside', who: 0, count: 3, end: 'ok', ms: 5, tokens: 1 },
+      { do: 'steps', count: 12 },
+      { do: 'block', who: 0, ms: 1_500 },
+      { do: 'advance', ms: 2_000 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+  t.regex(log, /"event":"recovered"/)
+  t.notRegex(log, /"event":"lost"/)
+})
+/** A process whose loop stands still for longer than `stall` as soon as the next exchange after `arm` is stored. */
+function standsStill(start: Stage['start']): { readonly process: SimulatedProcess; arm(): void } {
+  let armed = false
+  const process = start((_, point) => {
+    if (!armed || point !== 'committed') return
+    armed = false
+    process.block(3_000)
+  })
+  return { process, arm: () => (armed = true) }
+}
+test('a job whose verdict is awaited from a process that stands still is not reported as lost by it', async t => {
+  for (const ranBefore of [false, true]) {
+    const { machine, start, queue } = stage(t)
+    const seen: string[] = []
+    const verdicts: ((verdict: 'again') => void)[] = []
+    const process = start()
+    const options: QueueOptions<string, void> = {
+      retry: { attempts: 2, delay: 100 },
+      afterCrash: () => new Promise(resolve => verdicts.push(resolve)),
+    }
+    const q = queue(process, options)
+    for (const event of ['retry', 'recovered', 'lost'] as const) q.on(event, () => seen.push(event))
+    if (!ranBefore) q.pause()
+    await machine.run(100)
+    let runs = 0
+    const fails = q.put(ranBefore ? 'throws' : 'a')
+    await machine.run(50)
+    await fails
+    q.pause()
+    const dies = start()
+    queue(dies, options, () => new Promise(() => runs++))
+    await machine.run(500)
+    t.is(runs, 1)
+    dies.kill()
+    await machine.run(1_000)
+    t.is(verdicts.length, 1)
+    process.block(3_000)
+    await machine.run(4_000)
+    // The first verdict comes too late.
+    verdicts[0]?.('again')
+    await machine.run(100)
+    t.is(verdicts.length, 2)
+
+    t.deepEqual(seen, [...(ranBefore ? ['retry'] : []), 'recovered', 'recovered'])
+    process.kill()
+  }
+})
+test('a job that is lost between its event underway and its launch is reported as lost, because it does not go back', async t => {
+  const { machine, start, queue } = stage(t)
+  const { process, arm } = standsStill(start)
+  const seen: string[] = []
+  const q = queue(process, { width: 0 })
+  for (const event of ['pending', 'underway', 'lost', 'recovered'] as const) {
+    q.on(event, ({ state }) => {
+      seen.push(`${event}: ${state}`)
+      // Then the job may not be launched any more.
+      if (event === 'underway') q.pause()
+    })
+  }
+  await machine.run(100)
+  const put = q.put('a')
+  await machine.run(100)
+  await put
+  arm()
+  q.width = 1
+  await machine.run(4_000)
+
+  t.deepEqual(seen, ['pending: pending', 'underway: underway', 'lost: pending', 'recovered: pending'])
+})
 test('a caller that awaits a job whose run here was lost gets its ending elsewhere, not the value of the lost run', async t => {
   for (const [keep, expected] of [
     [{ finished: '1h', results: true }, 'by the other'],

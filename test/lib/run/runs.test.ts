@@ -1,7 +1,8 @@
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
-import type { RunHost } from '../../../lib/run/run.ts'
-import { granted } from '../../../lib/run/run-state.ts'
+import { PastRun } from '../../../lib/run/past-run.ts'
+import type { Run, RunHost } from '../../../lib/run/run.ts'
+import { granted, lost } from '../../../lib/run/run-state.ts'
 import { Runs } from '../../../lib/run/runs.ts'
 
 const host = { settled: () => {}, released: () => {}, handler: () => 1, timeoutMs: Infinity } as unknown as RunHost
@@ -67,4 +68,38 @@ test('runs: a run whose cost may still be corrected is not reused', t => {
   runs.reuse(run)
 
   t.not(runs.add(job('b'), undefined, 0, Infinity), run)
+})
+
+test('runs: a lost job is announced once, if it was announced as underway, and its run settles nothing', t => {
+  const runs = new Runs(host)
+  const begin = (id: string): Run => {
+    const record = job(id)
+    const run = runs.add(record, undefined, 0, Infinity)
+    record.run = run
+    return run
+  }
+  const [waits, cancelled, back, running, ended] = ['a', 'b', 'c', 'd', 'e'].map(begin) as [Run, Run, Run, Run, Run]
+  cancelled.cancel('reason')
+  back.handBack()
+  runs.remove(back)
+  running.announced = ended.announced = true
+  ended.launch(5)
+  runs.remove(ended)
+
+  const lose = (): boolean[] => [waits, cancelled, back, running, ended].map(({ record }) => runs.lose(record))
+  t.deepEqual(lose(), [false, false, false, true, true])
+  t.deepEqual(lose(), [false, false, false, false, false])
+  t.deepEqual([waits.state, running.state], [lost, lost])
+})
+
+test('runs: a job without a run in this process, or with a past one only, has nothing announced to lose', t => {
+  const runs = new Runs(host)
+  const past = job('a')
+  const run = runs.add(past, undefined, 0, Infinity)
+  run.announced = true
+  run.launch(5)
+  past.run = new PastRun(run)
+  runs.remove(run)
+
+  t.deepEqual([runs.lose(past), runs.lose(job('b'))], [false, false])
 })

@@ -43,11 +43,11 @@ test('notices: a lost run is reported once, however many exchanges find out, and
   t.like(notices([ending], [checkpoint]), { lostRuns: [], ignoredSettles: [ending], ignoredCheckpoints: [checkpoint] })
 })
 
-test('notices: a job whose body was never called is not reported as lost, and does not go back', t => {
+test('notices: a claim is lost too if its job was about to go back without a launch', t => {
   const { identities, record, notices } = underway()
   const back = { record, fence: 1, kind: 'notLaunched' } as Settlement
 
-  t.like(notices([back]), { lostRuns: [], ignoredSettles: [back] })
+  t.like(notices([back]), { lostRuns: [record], ignoredSettles: [] })
   t.false(identities.runsHere(record))
 })
 
