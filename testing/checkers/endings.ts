@@ -110,7 +110,7 @@ interface Course {
  * I11. Event grammar: for each job and process `(pending | delayed)* (underway (progress | checkpoint)* [retry]
  * (pending | delayed))* [underway (progress | checkpoint)*] (finished | failed | cancelled) settled`, and then nothing
  * but `stuck` and `abandoned` of a body that still runs. Events are local, so a process may emit fewer; on a file a job
- * may be underway before its put is announced. `recovered` may come at any time, and `lost` ends the run. Each first
+ * may be underway before its put is announced. `recovered` may come at any time, and `lost` ends `underway`. Each first
  * line follows `underway` of its attempt, and `finished` follows the body's end.
  */
 export const eventsInOrder: Checker = (history, sure) => {
@@ -198,7 +198,7 @@ function follow(course: Course, entry: Entry<'emitted'>): string | undefined {
   if (event === 'stuck' || event === 'abandoned') return course.ran ? undefined : 'and never ran here'
   if (event === 'lost') {
     course.at = 'out'
-    return course.ran || course.recovered ? undefined : 'and never ran here'
+    return from === 'underway' ? undefined : 'and was not underway'
   }
   if (event === 'settled') {
     course.at = 'settled'

@@ -143,6 +143,15 @@ I11.right('who recovers a job tells how it ended', history =>
 I11.right('a job is lost, and runs here again', history =>
   history.opened().put('a').start('a').emitted('lost', 'a').release('a').start('a').end('a'),
 )
+I11.wrong('a job is lost that did not run here', /job a emitted lost and was not underway/, history =>
+  history.opened().put('a').emitted('stalled').emitted('lost', 'a'),
+)
+I11.wrong('a job is lost that only awaits a verdict here', /job a emitted lost and was not underway/, history =>
+  history.opened().emitted('recovered', 'a', { state: 'underway' }).emitted('lost', 'a'),
+)
+I11.wrong('a job is lost that has gone back', /job a emitted lost and was not underway/, history =>
+  history.opened().put('a').start('a').release('a').emitted('pending', 'a').emitted('lost', 'a'),
+)
 I11.right('a put may be announced after its job has run, and before what came of that', history =>
   history
     .opened()
