@@ -257,8 +257,14 @@ export interface Exchange {
   room: number
   /**
    * Whether a job could start if there were a free slot: the queue is not paused or stopping, and its width is not 0.
+   * Always true without a handler, because another queue object of the name may start jobs.
    */
   mayLaunch: boolean
+  /**
+   * All slots are taken. Otherwise an exchange without room says nothing about what the queue waits for
+   * (lib/rules/waits.ts). Absent: false.
+   */
+  isFull?: boolean
   /**
    * The queue runs its bodies in isolates, whose end leaves the process alive: so many suspects may be claimed, to run
    * in an isolate each beside others, and alone in one. Absent: suspects run one at a time in this process.

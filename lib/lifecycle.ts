@@ -45,7 +45,8 @@ const phases: Readonly<Record<Phase, readonly Phase[]>> = {
 }
 
 export class Lifecycle {
-  readonly #works: boolean
+  /** Whether the queue has a handler. */
+  readonly works: boolean
   #pause: PauseState
   #phase: Phase = 'open'
   #tasksParked = false
@@ -54,7 +55,7 @@ export class Lifecycle {
 
   /** @param works False for a queue without a handler, which never launches anything. */
   constructor(works: boolean, paused: boolean) {
-    this.#works = works
+    this.works = works
     this.#pause = paused ? 'paused' : 'running'
     this.#workOut()
   }
@@ -70,7 +71,7 @@ export class Lifecycle {
    * end.
    */
   get mayClaim(): boolean {
-    return this.#works && this.#phase === 'open' && !this.pausedHere
+    return this.works && this.#phase === 'open' && !this.pausedHere
   }
   /** Whether any pause is in force. */
   get paused(): boolean {
@@ -159,7 +160,7 @@ export class Lifecycle {
     this.#workOut()
   }
   #workOut(): void {
-    this.#mayLaunch = this.#works && this.#phase === 'open' && this.#pause === 'running'
+    this.#mayLaunch = this.works && this.#phase === 'open' && this.#pause === 'running'
   }
 }
 

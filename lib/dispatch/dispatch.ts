@@ -226,9 +226,13 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.launcher.reportLaunches(exchange)
 
     // Claim: as many jobs as there are free slots.
-    exchange.mayLaunch = this.#lifecycle.mayLaunch && this.launcher.width > 0
+    const { launcher } = this
+    if (this.#lifecycle.works) {
+      exchange.mayLaunch = this.#lifecycle.mayLaunch && launcher.width > 0
+      exchange.isFull = launcher.slotsTaken >= launcher.width
+    }
     exchange.room = this.#room()
-    exchange.suspectRoom = this.launcher.elsewhere?.suspectRoom
+    exchange.suspectRoom = launcher.elsewhere?.suspectRoom
     this.#exchanges.shorten(exchange)
     this.#exchanges.send(exchange)
   }

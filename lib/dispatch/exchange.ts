@@ -7,7 +7,9 @@ export class OutgoingExchange implements Exchange {
   room = 0
   /** A single item of an exchange that was split (exchange-splitter.ts). */
   isPiece = false
-  mayLaunch = false
+  // A single item says nothing about starts.
+  mayLaunch = true
+  isFull = false
   suspectRoom: SuspectRoom | undefined = undefined
   readonly settled: Settlement[] = []
   readonly launched: Exchange['launched'] = []

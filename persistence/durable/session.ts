@@ -149,7 +149,9 @@ export class DurableSession implements BacklogSession, LinkClient {
   async #attach(looks: boolean): Promise<void> {
     const { clock } = this.#options
     const instants = { now: this.#toStore(clock.now()), wall: clock.wall() }
+    const { rate, keys, globalWidth } = this.attachRequest
     this.attached(await this.#request<AttachReply>({ ...this.attachRequest, ...instants, looks }))
+    if (rate || keys || globalWidth !== undefined) this.#link.notifyOthers(this, undefined, true)
   }
   attached({ queue, counts, sharedPaused, keys, ...settings }: AttachReply): void {
     if (queue === 0) return
@@ -281,12 +283,13 @@ export class DurableSession implements BacklogSession, LinkClient {
     return this.#resultOf(done, notices, unreadable)
   }
   #exchangeRequest(exchange: Exchange, settled: readonly Settlement[]): ExchangeRequest {
-    const { now, wall, room, mayLaunch, suspectRoom } = exchange
+    const { now, wall, room, mayLaunch, isFull, suspectRoom } = exchange
     const { keep } = this.#options
     const { storeClock } = this.#link
     return {
       ...{ kind: 'exchange', queue: this.#queue, number: this.#link.nextNumber(), acknowledged: this.#acknowledged },
       ...{ works: this.works, now: this.#toStore(now), wall, room, mayLaunch },
+      ...(isFull && { isFull }),
       ...(suspectRoom && { suspectRoom }),
       ...(storeClock.errorMs > 0 && { errorMs: storeClock.errorMs }),
       ...(this.#keysVersion > 0 && { keysVersion: this.#keysVersion }),

@@ -182,8 +182,10 @@ export interface ExchangeRequest {
     readonly stoppedAt: readonly number[]
     readonly extras: Sparse<SettleExtras>
   }
-  /** Whether the queue would start jobs if it had room. */
+  /** Whether the queue would start jobs if it had room. Always true without a handler. */
   readonly mayLaunch: boolean
+  /** Whether all its slots are taken. Otherwise an exchange without room leaves its waits as they are. Absent: false. */
+  readonly isFull?: boolean
   /** If bodies run in isolates, whose end leaves the process alive: how many suspects may be claimed. */
   readonly suspectRoom?: SuspectRoom
   /** grant, at, grant, at, … */

@@ -101,6 +101,7 @@ class MemorySession implements BacklogSession {
     queue.declareKeys(keys, clock.now())
     queue.declareGlobalWidth(globalWidth)
     this.replaced = queue.ruleSet.declare(rate, clock.now())
+    if (rate || keys || globalWidth !== undefined) this.#wakeOthers()
   }
   get counts(): Readonly<StateCounts> {
     return this.#queue.counts

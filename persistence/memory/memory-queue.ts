@@ -38,6 +38,7 @@ import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { jobOfId, neverStarts } from '../../lib/rules/puts.ts'
 import { freesStart, goBack, putAnew, transitionOf } from '../../lib/rules/transitions.ts'
+import { keepsWaits } from '../../lib/rules/waits.ts'
 import { valueFrom } from '../../lib/text/json.ts'
 import { Heap } from './heap.ts'
 import { JobIndex } from './job-index.ts'
@@ -459,7 +460,8 @@ export class MemoryQueue {
       for (const job of hold.aside) this.ready.push(job)
     }
   }
-  claim({ room, mayLaunch, now, wall, suspectRoom }: Exchange, keep: KeepPolicy, crashLimit: number): ExchangeResult {
+  claim(exchange: Exchange, keep: KeepPolicy, crashLimit: number): ExchangeResult {
+    const { room, now, wall } = exchange
     const { ready, rate, ruleSet, counts, sharedPaused, keys } = this
     const keyRules = keys ? keys.rules : noKeys.rate
     const { isShared } = ruleSet
@@ -472,7 +474,7 @@ export class MemoryQueue {
     let endedUnrun = none
     let blocked: Blocked | undefined
     let demand: Demand | undefined
-    const suspects = this.suspects.candidates(suspectRoom, crashLimit, ready.first, now)
+    const suspects = this.suspects.candidates(exchange.suspectRoom, crashLimit, ready.first, now)
     while (claimed.length < most) {
       const first = keys ? keys.next?.jobs.first : ready.first
       const suspect = suspects.next(first)
@@ -521,8 +523,7 @@ export class MemoryQueue {
     }
     counts.pending -= claimed.length
     counts.underway += claimed.length
-    // A queue that may launch and has no room at present has requested its starts already, and still waits.
-    if (isShared && (room > 0 || !mayLaunch || sharedPaused || this.clearing)) {
+    if (isShared && (!keepsWaits(exchange) || sharedPaused || this.clearing)) {
       ruleSet.claimed(claimed.length > 0, demand, now)
     }
     // Without a reason of the queue's own, the first key that may start a job again says when to look.

@@ -8,7 +8,7 @@ import {
   QueueStoppedError,
   TimeoutError,
 } from '../../lib/index.ts'
-import { durable, test } from '../support/backlog-under-test.ts'
+import { DispatchQueue, durable, sharedBacklog, test } from '../support/backlog-under-test.ts'
 import { eventually, isAlive, isolated, kinds, listen } from '../support/isolated.ts'
 
 for (const kind of kinds) {
@@ -54,6 +54,21 @@ for (const kind of kinds) {
     t.is(retries.received.length, before)
     t.deepEqual(await queue.run({ do: 'retryLater' }), { attempt: 1 })
     await queue.stop()
+  })
+
+  test.serial(`${kind}: a queue that is paused gives up its turn in a rule that it shares`, async t => {
+    const [backlog, rate] = [sharedBacklog(), { name: 'gateway', limit: 10, per: '1h', of: 'tokens' } as const]
+    const a = isolated(kind, { backlog, rate, name: 'a' })
+    const b = new DispatchQueue(() => 'light', { backlog, rate, name: 'b' })
+    await b.run('first', { cost: { tokens: 5 } })
+    const limited = new Promise(resolve => a.once('limited', resolve))
+    await a.put({ do: 'look', name: 'heavy' }, { cost: { tokens: 9 } })
+    await limited
+
+    void a.pause()
+
+    t.is(await b.run('second', { cost: { tokens: 1 } }), 'light')
+    await Promise.all([a.stop(), b.stop()])
   })
 
   test.serial(`${kind}: Throttled holds the queue, and a rate counts from the first line there`, async t => {

@@ -147,4 +147,51 @@ export const inNamedRules: readonly Plant[] = [
     why: 'the rule has room, and nobody uses it',
     finders: ['flow/named-rules-random'],
   },
+  {
+    name: 'a queue is waited for whose slots are all taken because its width was lowered',
+    file: 'lib/dispatch/dispatch.ts',
+    edits: [{ find: 'launcher.slotsTaken >= launcher.width', replace: 'launcher.width < 0' }],
+    why: 'I30: another queue leaves a start to it that it does not take, for as long as a window and its patience',
+    finders: ['flow/named-rule-turns'],
+  },
+  {
+    name: 'a queue object without a handler gives up the turn of its name',
+    file: 'lib/dispatch/dispatch.ts',
+    edits: [{ find: 'if (this.#lifecycle.works) {', replace: 'if (this.#lifecycle.mayClaim !== undefined) {' }],
+    why: 'a heavy job never gets its capacity, because each put of another object takes its turn from it',
+    finders: ['flow/named-rule-turns'],
+  },
+  {
+    name: 'an exchange without room gives up the turn of its queue',
+    file: 'lib/rules/waits.ts',
+    edits: [{ find: 'return room === 0 && mayLaunch && !isFull', replace: 'return room < 0 && mayLaunch && !isFull' }],
+    why: 'I30: a queue whose requests are in flight loses its turn to the others, over and over',
+    finders: ['lib/rules/waits', 'persistence/naive/store-contract'],
+  },
+  {
+    name: 'in a store a queue is waited for by a rule that was taken from it',
+    file: 'persistence/durable/execute/rules.ts',
+    edits: [{ find: 'rule?.turns.leave(queue.queueId, worker)', replace: 'void worker' }],
+    why: 'the other queues leave capacity to a queue that does not need it',
+    finders: ['persistence/naive/store-contract'],
+  },
+  {
+    name: 'in memory no other object of the name notices a declaration',
+    file: 'persistence/memory/backlog.ts',
+    edits: [{ find: 'if (rate || keys || globalWidth !== undefined) this.#wakeOthers()', replace: '' }],
+    why: 'a queue waits for its rule, and others for it, though the new width of its key lets it start nothing',
+    finders: ['flow/named-rule-turns'],
+  },
+  {
+    name: 'no other object of the process notices a declaration in a store',
+    file: 'persistence/durable/session.ts',
+    edits: [
+      {
+        find: 'if (rate || keys || globalWidth !== undefined) this.#link.notifyOthers(this, undefined, true)',
+        replace: 'void [rate, keys, globalWidth]',
+      },
+    ],
+    why: 'a queue waits for its rule, and others for it, though the new width of its key lets it start nothing',
+    finders: ['flow/sqlite/named-rule-turns'],
+  },
 ]

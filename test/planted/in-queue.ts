@@ -241,8 +241,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/lifecycle.ts',
     edits: [
       {
-        find: `this.#mayLaunch = this.#works && this.#phase === 'open' && `,
-        replace: `this.#mayLaunch = this.#works && `,
+        find: `this.#mayLaunch = this.works && this.#phase === 'open' && `,
+        replace: `this.#mayLaunch = this.works && `,
       },
     ],
     why: 'I10: a body starts after the call of stop()',

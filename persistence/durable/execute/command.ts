@@ -70,10 +70,11 @@ function applyCommand<Queue extends QueueState, Job extends CommandedJob>(
   { command, now, wall }: CommandRequest,
 ): Change {
   const { limits } = store
+  const { rules } = queue
   switch (command.kind) {
     case 'rate':
       setRules(queue, ruleBook(limits, now), command.rules)
-      useRules(limits, queue, now)
+      useRules(limits, queue, rules, now)
       return nothing
     case 'globalWidth':
       queue.globalWidth = command.width
@@ -103,8 +104,9 @@ function clearOverrides<Queue extends QueueState>(
   now: number,
 ): Change {
   if (of.includes('rate')) {
+    const { rules } = queue
     clearRules(queue, ruleBook(limits, now))
-    useRules(limits, queue, now)
+    useRules(limits, queue, rules, now)
   }
   if (of.includes('globalWidth')) queue.globalWidth = queue.declaredGlobalWidth ?? Infinity
   if (of.includes('keys')) clearKeyOverrides(limits, queue, now)

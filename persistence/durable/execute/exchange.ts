@@ -111,7 +111,7 @@ export function executeExchange<Queue extends QueueState>(
   const room = reports.fillsReply ? 0 : request.room
   const claim = (most: number): Claimed => store.claim(queue, request, most, notices.endedUnrun)
   const claimed = queue.globalWidth < Infinity ? claimWithinSlots(store, queue, request, room, claim) : claim(room)
-  noteDemand(store.limits, queue, request, claimed.demand)
+  noteDemand(store.limits, queue, request, room, claimed.demand)
   // Notices about runs are for the queue object that has them. There may be others of the name in this process.
   const cancelRequests = works ? store.takeCancels(queue) : []
   const needVerdict = works ? store.requestVerdicts(queue, number) : []

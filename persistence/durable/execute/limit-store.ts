@@ -39,7 +39,7 @@ export interface LimitStore<Queue, Key extends Scope = Scope> {
   namedRule(name: string): StoredRule | undefined
   /** A rule of that name, which nobody has declared so far. */
   addNamedRule(name: string): StoredRule
-  /** The settings and the rate of the rule are about to be changed. */
+  /** The settings and the rate of the rule, or its turns, are about to be changed: all its queues may start earlier. */
   changingRule(rule: StoredRule): void
   /** Starts in these rules are about to be charged. */
   chargingRules(rules: readonly NamedRule[]): void

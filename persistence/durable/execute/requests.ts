@@ -105,7 +105,7 @@ export function attach<Queue extends QueueState>(
   const { limits } = store
   const before = queue.rules
   const replaced = declareRules(queue, ruleBook(limits, now), rate)
-  if (queue.rules !== before) useRules(limits, queue, now)
+  if (queue.rules !== before) useRules(limits, queue, before, now)
   if (keys) declareKeys(limits, queue, keys, now)
   if (globalWidth !== undefined && globalWidth !== queue.declaredGlobalWidth) {
     Object.assign(queue, { globalWidth, declaredGlobalWidth: globalWidth })

@@ -15,6 +15,7 @@ import {
   unnamed,
 } from '../../../lib/rules/rule-settings.ts'
 import { overriddenOf } from '../../../lib/rules/settings.ts'
+import { keepsWaits } from '../../../lib/rules/waits.ts'
 import type { ExchangeRequest, SettingsNow } from '../store.ts'
 import type { LimitStore, StoredRule } from './limit-store.ts'
 import type { QueueState } from './queue-state.ts'
@@ -69,22 +70,34 @@ export function holdRule<Queue extends QueueState>(
   return rate !== undefined
 }
 
-/** The queue has other rules. */
-export function useRules<Queue extends QueueState>(store: LimitStore<Queue>, queue: Queue, now: number): void {
+/** The queue has other rules than these. It waits no more for those that it has lost, in any process. */
+export function useRules<Queue extends QueueState>(
+  store: LimitStore<Queue>,
+  queue: Queue,
+  before: readonly RateRule[],
+  now: number,
+): void {
   store.changingRate(queue).change(unnamed(queue.rules), now)
+  for (const { name } of named(before)) {
+    const rule = queue.rules.some(other => other.name === name) ? undefined : store.namedRule(name)
+    const waits = rule?.turns.waits.filter(wait => wait.queue === queue.queueId) ?? []
+    // The rule itself does not change, but all queues that wait for it should look again.
+    if (rule && waits.length > 0) store.changingRule(rule)
+    for (const { worker } of waits) rule?.turns.leave(queue.queueId, worker)
+  }
   store.saveSettings(queue)
 }
 
-/** After a claim. `demand` is the next job, if a rule of the queue refused it. */
+/** After a claim of that room. `demand` is the next job, if a rule of the queue refused it. */
 export function noteDemand<Queue extends QueueState>(
   store: LimitStore<Queue>,
   queue: Queue,
-  { room, mayLaunch, now }: ExchangeRequest,
+  request: Pick<ExchangeRequest, 'now' | 'mayLaunch' | 'isFull'>,
+  room: number,
   demand: Demand | undefined,
 ): void {
-  // A queue that may launch and has no room at present has requested its starts already, and still waits.
-  if (named(queue.rules).length === 0 || (room === 0 && mayLaunch && !queue.sharedPaused)) return
-  store.noteWaits(queue, demand, now)
+  if (named(queue.rules).length === 0 || (keepsWaits({ ...request, room }) && !queue.sharedPaused)) return
+  store.noteWaits(queue, demand, request.now)
 }
 
 /**

@@ -1,6 +1,7 @@
 /** A claim under a global width: how many slots are free, and which of the processes that wait takes them. */
 import type { StateCounts } from '../../../lib/backlog.ts'
 import { freeSlots, planSlots, type SlotWait } from '../../../lib/limits/global-width.ts'
+import { keepsWaits } from '../../../lib/rules/waits.ts'
 import type { ExchangeRequest } from '../store.ts'
 import type { QueueState } from './queue-state.ts'
 
@@ -29,11 +30,12 @@ interface Claimed {
 export function claimWithinSlots<Queue extends QueueState, Reply extends Claimed>(
   store: SlotStore<Queue>,
   queue: Queue,
-  { now, mayLaunch }: Pick<ExchangeRequest, 'now' | 'mayLaunch'>,
+  request: Pick<ExchangeRequest, 'now' | 'mayLaunch' | 'isFull'>,
   wanted: number,
   claim: (room: number) => Reply,
 ): Reply {
   const { worker } = store
+  const { now } = request
   const free = freeSlots(queue.globalWidth, store.bodies(queue))
   const waits = store.slotWaits(queue)
   const plan = planSlots(worker, wanted, free, waits, now)
@@ -46,8 +48,8 @@ export function claimWithinSlots<Queue extends QueueState, Reply extends Claimed
     if (taken > 0 || !mine) store.saveSlotWait(queue, { worker, since: now, keptSince: undefined })
     // The slot that was kept free for it is gone, because the global width was lowered.
     else if (mine.keptSince !== undefined) store.saveSlotWait(queue, { ...mine, keptSince: undefined })
-  } else if (mine && (wanted > 0 || !mayLaunch || mine.keptSince !== undefined)) {
-    // An exchange without room says nothing, because another one may request it. But it gives up a kept slot.
+  } else if (mine && (!keepsWaits({ ...request, room: wanted }) || mine.keptSince !== undefined)) {
+    // An exchange that says nothing still gives up a kept slot.
     store.dropSlotWait(queue, worker)
   }
   return { ...claimed, nextLookAt: Math.min(claimed.nextLookAt, plan.nextLookAt) }

@@ -213,6 +213,52 @@ test('named rules: a queue that is paused or has no more jobs gives up its turn'
   t.is(count(await a.pass(1_000).exchange({ room: 9 })), 4)
 })
 
+test('named rules: a queue that has got its rule taken is not waited for, nor one whose slots are all taken', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b, c] = [
+    await opened(db, 'a', [rule(4)]),
+    await opened(db, 'b', [rule(4), rule(9, 1, 'other')]),
+    await opened(db, 'c', [rule(4)]),
+  ]
+  for (const queue of [a, b, c]) await queue.put(jobs(9))
+  const first = await a.exchange({ room: 4 })
+  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  for (const queue of [b, c]) t.is(count(await queue.exchange({ room: 9 })), 0)
+  await c.exchange({ room: 0, isFull: true })
+  await b.command({ kind: 'rate', rules: [rule(9, 1, 'other')] })
+  t.true(await a.changed())
+
+  t.is(count(await a.pass(1_000).exchange({ room: 9 })), 4)
+})
+
+test('named rules: an exchange without room keeps the turn of a queue with free slots', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await opened(db, 'a', [rule(4)]), await opened(db, 'b', [rule(4)])]
+  for (const queue of [a, b]) await queue.put(jobs(9))
+  const first = await a.exchange({ room: 4 })
+  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  t.is(count(await b.exchange({ room: 9 })), 0)
+  await b.exchange({ room: 0 })
+
+  t.is(count(await a.pass(1_000).exchange({ room: 9 })), 2)
+})
+
+test('named rules: a queue whose global width is reached is not waited for', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b, other] = [await opened(db, 'a', [rule(4)]), await db.open(), await db.open()]
+  for (const process of [b, other]) await process.attach({ name: 'b', rate: [rule(4)], globalWidth: 1 })
+  for (const queue of [a, b]) await queue.put(jobs(9))
+  const first = await a.exchange({ room: 4 })
+  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  t.is(count(await b.exchange({ room: 9 })), 0)
+  await a.command({ kind: 'rate', rules: [rule(5)] })
+  t.is(count(await other.exchange({ room: 1 })), 1)
+  await a.command({ kind: 'rate', rules: [rule(4)] })
+
+  t.is(count(await b.exchange({ room: 9 })), 0)
+  t.is(count(await a.pass(1_100).exchange({ room: 9 })), 4)
+})
+
 test('named rules: the last declaration holds for all, and an override does until it is cleared or newly declared', async (t, subject) => {
   const db = await Workers.of(subject)
   const a = await opened(db, 'a', [rule(60)])

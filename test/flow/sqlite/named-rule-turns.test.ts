@@ -1,0 +1,2 @@
+import '../../support/on-sqlite.ts'
+import '../named-rule-turns.test.ts'
