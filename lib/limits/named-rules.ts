@@ -9,7 +9,7 @@ import { type Cost, type RateRule, windowMs } from '../rate/rules.ts'
 import { amountOf } from '../rate/start-log.ts'
 import { type FurtherStart, type Refusal, type Scope, unlimited } from './limit.ts'
 import { refusalAmong, refusalOf } from './limits.ts'
-import { patienceMs, type RuleTurns, type RuleWait } from './rule-turns.ts'
+import { isActive, patienceMs, type RuleTurns, type RuleWait } from './rule-turns.ts'
 
 /** A named rule of a backlog. */
 export interface NamedRule {
@@ -130,10 +130,37 @@ export function noteWaits(
   return left
 }
 
+/**
+ * The waits of queues that should make an exchange because the rule may have more capacity: the first in turn, and those
+ * behind it that may take what is left. The first may wait for another limit, so it may not be able to pass the turn on.
+ */
+export function nextInTurn({ rate, turns }: NamedRule, now: number): readonly RuleWait[] {
+  if (turns.waits.length === 0) return noWaits
+  const [first, ...others] = turns.inOrder(now)
+  if (!first || rate.heldUntil > now) return first ? [first] : noWaits
+  const next = [first]
+  let ahead = isActive(first, now) ? first.amount : 0
+  for (const wait of others) {
+    if (rate.nextBehind(ahead, costOf(rate, wait.amount), now) > now) {
+      // Those behind it leave this capacity to it.
+      if (isActive(wait, now)) break
+      continue
+    }
+    next.push(wait)
+    if (isActive(wait, now)) ahead += wait.amount
+  }
+  return next
+}
+const noWaits: readonly RuleWait[] = []
+
 /** How much of the rule a job takes. */
 function takes({ rules: [rule] }: Rate, cost: Cost | undefined): number {
   if (!rule) return 0
   return rule.unit === undefined ? 1 : amountOf(cost, rule.unit)
+}
+/** A cost that takes so much of the rule. */
+function costOf({ rules: [rule] }: Rate, amount: number): Cost | undefined {
+  return rule?.unit === undefined ? undefined : { [rule.unit]: amount }
 }
 function windowOf({ rules: [rule] }: Rate): number {
   return rule ? windowMs(rule) : 0

@@ -88,14 +88,9 @@ export class RuleTurns {
     if (at >= 0) this.waits.splice(at, 1)
     return at >= 0
   }
-  /** The wait that comes first, of those that are not over. */
-  first(now: number): RuleWait | undefined {
-    let first: RuleWait | undefined
-    for (const wait of this.waits) {
-      if (now >= wait.until) continue
-      if (!first || wait.tag < first.tag) first = wait
-    }
-    return first
+  /** The waits that are not over, in the order of their turns. */
+  inOrder(now: number): readonly RuleWait[] {
+    return this.waits.filter(({ until }) => now < until).sort((a, b) => a.tag - b.tag)
   }
   /** A queue that does not wait yet comes behind all that do. */
   #rankOf(queue: number): number {
@@ -107,6 +102,7 @@ export class RuleTurns {
   }
 }
 
-function isActive({ from, until }: RuleWait, now: number): boolean {
+/** Whether others leave capacity for it. */
+export function isActive({ from, until }: RuleWait, now: number): boolean {
   return from <= now && now < until
 }

@@ -1,5 +1,5 @@
 /** The named rules of a backlog in memory: what holds for each, the starts that it remembers, and who waits for it. */
-import type { NamedRule } from '../../lib/limits/named-rules.ts'
+import { type NamedRule, nextInTurn } from '../../lib/limits/named-rules.ts'
 import { RuleTurns } from '../../lib/limits/rule-turns.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
@@ -24,10 +24,9 @@ class Shared implements NamedRule {
   constructor(name: string) {
     this.name = name
   }
-  /** Wakes the queue whose turn it is. */
-  wakeFirst(but: RuleUser, now: number): void {
-    const first = this.turns.first(now)
-    if (first && first.queue !== but.number) this.users.get(first.queue)?.wake()
+  /** Wakes the queue whose turn it is, and those that may take what it leaves. */
+  wakeNext(but: RuleUser, now: number): void {
+    for (const { queue } of nextInTurn(this, now)) if (queue !== but.number) this.users.get(queue)?.wake()
   }
 }
 
@@ -63,7 +62,7 @@ export class NamedRules {
     for (const shared of before as readonly Shared[]) {
       if (used.includes(shared)) continue
       shared.users.delete(user.number)
-      if (shared.turns.leave(user.number, 0)) shared.wakeFirst(user, now)
+      if (shared.turns.leave(user.number, 0)) shared.wakeNext(user, now)
     }
     for (const shared of used) shared.users.set(user.number, user)
     return used
@@ -73,11 +72,11 @@ export class NamedRules {
     const shared = this.#rules.get(name)
     if (!shared) return
     change(shared.rate)
-    shared.wakeFirst(user, now)
+    shared.wakeNext(user, now)
   }
   /** The turn is another queue's: the queue has started jobs, or waits no more. */
   passTurn(user: RuleUser, rules: readonly NamedRule[], now: number): void {
-    for (const shared of rules as readonly Shared[]) shared.wakeFirst(user, now)
+    for (const shared of rules as readonly Shared[]) shared.wakeNext(user, now)
   }
   #of(name: string): Shared {
     let shared = this.#rules.get(name)

@@ -14,7 +14,7 @@ const ofKey = { key: 'k', cost: { tokens: 9 } }
  * Queue a runs two bodies and waits for capacity for a heavy job, which comes in 100 s. Queue b has a light job, for
  * which there is capacity at once if nobody waits.
  */
-async function waiting(options: Options = {}) {
+async function waiting(options: Options = {}, others: readonly Options[] = []) {
   const clock = new VirtualClock()
   const backlog = sharedBacklog()
   const started: string[] = []
@@ -30,7 +30,8 @@ async function waiting(options: Options = {}) {
   const a = open('a', { width: 5, rate, ...options })
   const b = open('b', { width: 5, rate })
   const looker = open('a', {}, null)
-  await Promise.all([a, b, looker].map(queue => queue.ready()))
+  const more = others.map((parts, i) => open(`other ${i}`, parts))
+  await Promise.all([a, b, looker, ...more].map(queue => queue.ready()))
   /** Passes some time, but not as much as a queue is waited for. */
   const pass = async (until: () => boolean): Promise<void> => {
     for (let left = durable() ? 200 : 20; left > 0 && !until(); left--) {
@@ -42,6 +43,10 @@ async function waiting(options: Options = {}) {
   await pass(() => ends.size === 2)
   await b.put('first', { cost: { tokens: 5 } })
   await pass(() => started.length === 3)
+  for (const queue of more) {
+    await queue.putMany(['other', 'waits'], { cost: { tokens: 1, calls: 1 } })
+    await clock.advance(10)
+  }
   const heavy = await a.put('heavy', { ...ofKey, signal: aborter.signal })
   await clock.advance(10)
   await b.put('light', { cost: { tokens: 1 } })
@@ -70,6 +75,18 @@ test('turns: a queue keeps its turn when an object of its name that has no handl
 
   t.false(await lightStarts())
 })
+
+const slow = { name: 'slow', limit: 1, per: '1d', of: 'calls' } as const
+for (const [which, rule] of Object.entries({ 'for a day': slow, 'for less than a window': { ...slow, per: '90s' } })) {
+  test(`turns: the next queue starts when one waits no more, though another rule holds the first up ${which}`, async t => {
+    const { heavy, lightStarts } = await waiting({}, [{ rate: [rate, rule] }])
+    t.false(await lightStarts())
+
+    await heavy.cancel()
+
+    t.true(await lightStarts())
+  })
+}
 
 const global = { globalWidth: 5 }
 const keyed = { keys: { width: 3 } }

@@ -176,6 +176,13 @@ export const inNamedRules: readonly Plant[] = [
     finders: ['persistence/naive/store-contract'],
   },
   {
+    name: 'only the first queue that waits is woken when capacity frees',
+    file: 'lib/limits/named-rules.ts',
+    edits: [{ find: '    next.push(wait)\n', replace: '' }],
+    why: 'the first waits for another rule, and the one behind it does not notice that it may start',
+    finders: ['lib/limits/named-rules', 'flow/named-rule-turns'],
+  },
+  {
     name: 'in memory no other object of the name notices a declaration',
     file: 'persistence/memory/backlog.ts',
     edits: [{ find: 'if (rate || keys || globalWidth !== undefined) this.#wakeOthers()', replace: '' }],

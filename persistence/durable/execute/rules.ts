@@ -100,17 +100,15 @@ export function noteDemand<Queue extends QueueState>(
   store.noteWaits(queue, demand, request.now)
 }
 
-/**
- * The worker is gone, or one of its queues: it waits for these rules no more. Returns for which it did, in which queue.
- */
+/** The worker is gone, or one of its queues: it waits for these rules no more. Returns those for which it did. */
 export function forgetWaits<Rule extends NamedRule>(
   rules: Iterable<Rule>,
   worker: RuleWait['worker'],
   queue?: number,
-): { readonly row: Rule; readonly queue: number }[] {
-  return [...rules].flatMap(row => {
-    const waits = row.turns.waits.filter(wait => wait.worker === worker && (queue ?? wait.queue) === wait.queue)
-    for (const wait of waits) row.turns.leave(wait.queue, worker)
-    return waits.map(wait => ({ row, queue: wait.queue }))
+): readonly Rule[] {
+  return [...rules].filter(({ turns }) => {
+    const waits = turns.waits.filter(wait => wait.worker === worker && (queue ?? wait.queue) === wait.queue)
+    for (const wait of waits) turns.leave(wait.queue, worker)
+    return waits.length > 0
   })
 }

@@ -2,7 +2,7 @@
  * The rules with a name: one row for each, with what was declared and set for it, its rate, and the queues that wait for
  * it (lib/limits/rule-turns.ts). All queues of the file that have a rule of that name share the row.
  */
-import { type Demand, type NamedRule, noteWaits } from '../../../lib/limits/named-rules.ts'
+import { type Demand, type NamedRule, nextInTurn, noteWaits } from '../../../lib/limits/named-rules.ts'
 import { RuleTurns, type RuleWait } from '../../../lib/limits/rule-turns.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { type RateRule, ruleFromJson } from '../../../lib/rate/rules.ts'
@@ -54,7 +54,7 @@ export class RuleTable {
    * last request.
    */
   #woken = new Set<number>()
-  /** A rule has changed since then, which queues of this process may use. */
+  /** A rule has changed since then, or a wait is over: any queue of this process may start a job earlier. */
   #isChanged = false
   readonly #one: SqliteStatement
   readonly #all: SqliteStatement
@@ -102,19 +102,21 @@ export class RuleTable {
       row.isCharged = false
     }
   }
-  /** The queue has changed something by which another one may start a job earlier: that one takes a turn. */
+  /** The queue has changed something by which others may start a job earlier: those that are next take a turn. */
   wakeNext(queue: number, rules: readonly Pick<NamedRule, 'name'>[], now: number): void {
     for (const { name } of rules) {
-      const first = this.find(name)?.turns.first(now)
-      if (first && first.queue !== queue && first.worker === this.#worker) this.#woken.add(first.queue)
+      const row = this.find(name)
+      for (const next of row ? nextInTurn(row, now) : []) {
+        if (next.queue !== queue && next.worker === this.#worker) this.#woken.add(next.queue)
+      }
     }
   }
   /** The worker is gone, or one of its queues: it waits no more. */
   forgetWaits(worker: number, queue?: number): void {
-    const rows = (this.#all.all() as unknown[][]).map(columns => this.find(columns[0] as string) as RuleRow)
-    for (const { row, queue: waited } of forgetWaits(rows, worker, queue)) {
+    for (const columns of this.#all.all() as unknown[][]) this.find(columns[0] as string)
+    for (const row of forgetWaits(this.#loaded.values(), worker, queue)) {
       row.dirty = true
-      this.wakeNext(waited, [row], -Infinity)
+      this.#isChanged = true
     }
   }
   /** The queues of this process that should take a turn, or all of them. */

@@ -5,6 +5,7 @@ import {
   blockingByRules,
   chargeRules,
   type NamedRule,
+  nextInTurn,
   noteWaits,
   refusalByRules,
 } from '../../../lib/limits/named-rules.ts'
@@ -108,4 +109,28 @@ test('named rules: a hold of a rule holds every queue that has it', t => {
 
   t.like(refusalByRules(own, [rule], 1, undefined, 0), { why: 'hold', until: 700, rule: { limit: 9 } })
   t.is(refusalOf({ ...unlimited, rate: rule.rate }, undefined, 700), undefined)
+})
+
+test('named rules: next are the first that waits and those that may take what it leaves, in their order', t => {
+  const rule = named({ limit: 10, per: 1_000, of: 'tokens' })
+  const next = (now: number): number[] => nextInTurn(rule, now).map(({ queue }) => queue)
+  const wait = (queue: number, amount: number, from = -Infinity): void =>
+    rule.turns.wait({ queue, worker: 0, wants: 1, amount, from, until: 2_000 })
+  t.deepEqual(next(0), [])
+  chargeRules([rule], 9, { tokens: 4 }, 0, 0)
+  wait(1, 2)
+  wait(2, 3)
+  wait(3, 9, 500)
+  wait(4, 1)
+  wait(5, 7)
+  wait(6, 1)
+
+  // Queue 3 is not waited for yet. Queue 5 has no capacity, which those behind it leave to it.
+  t.deepEqual(next(0), [1, 2, 4])
+  rule.turns.leave(2, 0)
+  t.deepEqual(next(0), [1, 4])
+  t.deepEqual(next(500), [1])
+  rule.rate.hold(100)
+  t.deepEqual(next(0), [1])
+  t.deepEqual(next(2_000), [])
 })

@@ -40,7 +40,7 @@ test('turns: of two queues that begin to wait at one instant exactly one is firs
 
     t.is(turns.ahead(early, 0), undefined)
     t.deepEqual(turns.ahead(late, 0), { amount: 1, until: Infinity, dueUntil: undefined })
-    t.is(turns.first(0)?.queue, early)
+    t.is(turns.inOrder(0)[0]?.queue, early)
   }
 })
 
@@ -49,7 +49,7 @@ test('turns: queues that wait are first in turn, one start after the other', t =
   for (const queue of [1, 2, 3]) turns.wait(wait(queue))
   const order: (number | undefined)[] = []
   for (let i = 0; i < 7; i++) {
-    const { queue } = turns.first(0) as RuleWait
+    const { queue } = turns.inOrder(0)[0] as RuleWait
     t.is(turns.ahead(queue, 0), undefined)
     order.push(queue)
     turns.started(queue, 0)
@@ -94,8 +94,8 @@ test('turns: capacity is left only within the time for which a queue is waited f
   t.is(turns.ahead(2, 99), undefined)
   t.deepEqual(turns.ahead(2, 100), { amount: 1, until: 200, dueUntil: 200 })
   t.is(turns.ahead(2, 200), undefined)
-  t.is(turns.first(199)?.queue, 1)
-  t.is(turns.first(200), undefined)
+  t.is(turns.inOrder(199)[0]?.queue, 1)
+  t.is(turns.inOrder(200)[0], undefined)
 })
 
 test('turns: a queue that was not waited for has missed its turns, and one that is late is forgotten', t => {
