@@ -201,4 +201,11 @@ export const inNamedRules: readonly Plant[] = [
     why: 'a queue waits for its rule, and others for it, though the new width of its key lets it start nothing',
     finders: ['flow/sqlite/named-rule-turns'],
   },
+  {
+    name: 'a suspect that may not run holds up its queue, and others by its turn',
+    file: 'persistence/durable/execute/claim.ts',
+    edits: [{ find: 'store.suspects(1, limit), running === undefined)', replace: 'store.suspects(1, limit), true)' }],
+    why: 'for as long as another suspect runs, jobs wait that could start',
+    finders: ['persistence/naive/store-contract'],
+  },
 ]

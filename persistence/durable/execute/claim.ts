@@ -83,7 +83,8 @@ export function claimAmongSuspects<Suspect extends Standing>(
   }
   if (store.suspectRoom) return claimForIsolates(claim, store, store.suspectRoom)
   const lone = firstOf(claim, store.suspects(limit, Infinity))
-  const first = firstOf(claim, store.suspects(1, limit))
+  // While another suspect runs, this one would not start whatever its limits say, so it holds up no other job.
+  const first = firstOf(claim, store.suspects(1, limit), running === undefined)
   const plan = line.plan(claimant, { aloneSince: lone && store.waitsSince(limit), first })
   reply.nextLookAt = plan.nextLookAt
   if (lone && plan.claims === 'alone') claimSuspect(claim, lone, true)
@@ -132,15 +133,19 @@ function claimForIsolates<Suspect extends Standing>(
   if (reply.room > 0) claimSome(true)
 }
 
-/** The first suspect that could start now. */
-function firstOf<Suspect extends Standing>(claim: JobClaim<Suspect>, suspects: Iterable<Suspect>): Suspect | undefined {
+/** The first suspect that could start now. `mayRun`: if a limit of the queue refuses it, the queue waits for that. */
+function firstOf<Suspect extends Standing>(
+  claim: JobClaim<Suspect>,
+  suspects: Iterable<Suspect>,
+  mayRun: boolean = true,
+): Suspect | undefined {
   const { reply } = claim
   for (const suspect of suspects) {
     const obstacle = claim.obstacle(suspect)
     if (!obstacle) return suspect
     if (obstacle.kind === 'queueWaits') {
       const { blocked } = reply
-      if (!blocked || obstacle.refusal.until < blocked.until) reply.refuse(obstacle, claim.pending())
+      if (mayRun && (!blocked || obstacle.refusal.until < blocked.until)) reply.refuse(obstacle, claim.pending())
       return undefined
     }
     claim.passOver(suspect, obstacle)

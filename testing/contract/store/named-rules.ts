@@ -259,6 +259,24 @@ test('named rules: a queue whose global width is reached is not waited for', asy
   t.is(count(await a.pass(1_100).exchange({ room: 9 })), 4)
 })
 
+test('named rules: a suspect that may not run is not waited for, and holds up no other job of its queue', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const rate = [{ ...rule(10), unit: 'tokens' }]
+  const put = (payload: string, tokens: number) => ({ payload, extras: { cost: { tokens } } })
+  const [p, other] = [await db.open(), await opened(db, 'other', rate)]
+  await p.attach({ rate })
+  await p.put([put('running', 0), put('heavy', 9)])
+  await db.crash(p, { rate })
+  for (const process of [p, other]) process.pass(10_000)
+  t.deepEqual(await p.claimed(1), ['running'])
+  await other.put([put('first', 5), put('last', 4)])
+  t.deepEqual(await other.claimed(1), ['first'])
+  await p.put([put('light', 1)])
+
+  t.deepEqual(await p.claimed(2), ['light'])
+  t.deepEqual(await other.claimed(1), ['last'])
+})
+
 test('named rules: the last declaration holds for all, and an override does until it is cleared or newly declared', async (t, subject) => {
   const db = await Workers.of(subject)
   const a = await opened(db, 'a', [rule(60)])
