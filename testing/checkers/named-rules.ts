@@ -214,7 +214,8 @@ const patienceMs = 250
  * for which a queue that does not come is waited for, after the instant at which the rule has capacity.
  *
  * A queue that waits leaves capacity for as many starts of another one as it could make at once, so in each window it may
- * take all but one. It is judged for queues that have this rule alone, no keys and one process that works, as in I27.
+ * take all but one. Of a rule with a unit it leaves capacity for a heavier start of another queue, which may need all of
+ * it, and therefore a window more. It is judged for queues that have this rule alone, no keys and one process that works, as in I27.
  * Turns are judged for rules that count starts, and each command begins a new time.
  */
 export const ruleTurns: Checker = (history, sure, { lateMs, slackMs }) => {
@@ -274,7 +275,8 @@ export const ruleTurns: Checker = (history, sure, { lateMs, slackMs }) => {
       const freeAt = Math.max(shared.heldUntil, shared.starts.freeAt(waiting.mostCost))
       const couldAt = Math.max(job.readyAt, roomAt, steadySince, freeAt)
       const late = next.nowMs - couldAt
-      const mayLateMs = lateMs + patienceMs + slackMs + hairMs + graceOf(shared.starts.rules)
+      const forHeavierMs = Math.max(...shared.starts.rules.map(({ unit, perMs }) => (unit === undefined ? 0 : perMs)))
+      const mayLateMs = lateMs + patienceMs + forHeavierMs + slackMs + hairMs + graceOf(shared.starts.rules)
       if (late > mayLateMs) reported.add(job.id)
       const message = (): string =>
         `job ${job.id} of ${queue} could have started by rule ${rule?.name} at ${couldAt} ms and had not by ${next.nowMs} ms: ${at(next)}`

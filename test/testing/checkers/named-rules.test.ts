@@ -190,6 +190,29 @@ I30.wrong(
       .at(400)
       .start('a'),
 )
+/** A job of one unit waits until `atMs`, because another queue waits with one that takes all 8. */
+const besideHeavy = (history: HistoryBuilder, atMs: number): HistoryBuilder =>
+  both(history, gateway(8, 400, { unit: 'tokens' }))
+    .in('a')
+    .put('first', { cost: { tokens: 4 } })
+    .start('first')
+    .end('first')
+    .of('r')
+    .in('b')
+    .put('heavy', { cost: { tokens: 8 } })
+    .of('q')
+    .in('a')
+    .put('light', { cost: { tokens: 1 } })
+    .at(atMs)
+    .start('light')
+I30.right('for a window, a job leaves the capacity of a rule of units to a heavier one of another queue', history =>
+  besideHeavy(history, 640),
+)
+I30.wrong(
+  'a job that leaves the capacity of a rule of units to a heavier one for longer than a window',
+  /job light of q could have started by rule gateway at 0 ms and had not by 900 ms/,
+  history => besideHeavy(history, 900),
+)
 I30.right('a rule that is held is not used', history =>
   starts(both(history, gateway(1)).of('r').in('b'), 'b')
     .release('b', { code: 'THROTTLED', afterMs: 390, heldRule: 'gateway' })
