@@ -52,7 +52,7 @@ test('clean context: a module that is imported in a request takes no store over 
   const requests = new AsyncLocalStorage<string>()
   const seen = await requests.run('a request', async () => {
     const fresh: typeof import('../../../lib/support/clean-context.ts') = await import(
-      `../../../lib/support/clean-context.js?in-a-request=${Math.random()}`
+      `../../../plain/lib/support/clean-context.js?in-a-request=${Math.random()}`
     )
     t.not(fresh.inCleanContext, inCleanContext)
     return fresh.inCleanContext(() => requests.getStore() ?? 'none', undefined)
