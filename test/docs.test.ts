@@ -30,7 +30,7 @@ import { filesIn, root, runNode, textOf, tsc } from './support/repository.ts'
 const atOnce = 2
 const limitMs = 60_000
 
-/** Programs with a test of their own (flow/deliver.test.ts, crawl.test.ts and digest.test.ts), and their parts. */
+/** Programs with a test of their own (flow/deliver.test.ts, crawl.proof.ts and digest.proof.ts), and their parts. */
 const testedInFlow = /^docs\/examples\/(?:(?:deliver|gateway|records|terminal|crawl|digest|digest-file)\.ts|crawl\/.*)$/
 
 /** One or more blocks of a page that make one file. */

@@ -17,7 +17,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/support/shape-samples.ts':
     'what it does is speed: `npm run bench -- sqlite` makes a full collection before each run',
   'lib/support/call-site.ts': 'the stacks that callers see: test/flow/located.test.ts',
-  'lib/index.ts': 'only names what others make; test/package.test.ts imports it as users do',
+  'lib/index.ts': 'only names what others make; test/package.proof.ts imports it as users do',
   'lib/adaptive/index.ts': 'only names what others make; flow/adaptive.test.ts and classify.test.ts import from here',
   'lib/adaptive/adapt.ts': 'what it does to a queue: test/flow/adaptive.test.ts',
   'lib/control/steering.ts': 'what a controller of the width sees: test/flow/adaptive.test.ts',
@@ -46,7 +46,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/isolate/isolate.ts': 'one isolate, as its queue shows it: test/flow/isolates.test.ts',
   'lib/isolate/isolates.ts': 'where jobs run, and what an end means for them: test/flow/isolates.test.ts',
   'lib/isolate/isolates-of-queue.ts': 'what a queue does with them: test/flow/isolates.test.ts',
-  'lib/isolate/index.ts': 'only names what others make; test/package.test.ts imports it as users do',
+  'lib/isolate/index.ts': 'only names what others make; test/package.proof.ts imports it as users do',
   'lib/isolate/call-protocol.ts': 'only types',
   'lib/isolate/call-thread.ts': 'how threads of calls are started: test/lib/isolate/thread-pool.test.ts',
   'lib/isolate/call-entry.ts': 'what such a thread runs: test/lib/isolate/in-thread.test.ts',

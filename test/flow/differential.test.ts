@@ -301,7 +301,7 @@ test('differential: the same commands make the same history on memory, on SQLite
       if (watched) for (const run of [memory, ...Object.values(others)]) judge(assertHolds(run.history))
     }),
     {
-      numRuns: Number(process.env.DIFFERENTIAL_RUNS ?? 30),
+      numRuns: Number(process.env.DIFFERENTIAL_RUNS ?? 12),
       seed: Number(process.env.DIFFERENTIAL_SEED ?? 1),
       includeErrorInReport: true,
       endOnFailure: process.env.QUICK === '1',

@@ -9,7 +9,7 @@ import { type Command, type Plan, planOf } from './plan.ts'
 import { simulate } from './schedule.ts'
 import { asTest, kindOf, shrink } from './shrink.ts'
 
-const schedules = Number(process.env.SIMULATED_SCHEDULES ?? 240)
+const schedules = Number(process.env.SIMULATED_SCHEDULES ?? 100)
 const seed = Number(process.env.SIMULATED_SEED ?? 1)
 
 test.serial(`simulation: ${schedules} schedules from seed ${seed} on keep every promise`, async t => {

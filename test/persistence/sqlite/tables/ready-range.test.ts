@@ -152,11 +152,13 @@ function putsOf(size: number, place: number): Put[] {
   return names(size, Math.floor(place * 1_000)).map(payload => ({ payload, id: `${payload}-${place}-${size}` }))
 }
 
+const seeds = Number(process.env.READY_RANGE_SEEDS ?? 12)
+
 for (const limited of [false, true]) {
   test(`ready ranges: every request is answered as for jobs with rows of their own, ${limited ? 'with' : 'without'} a rate`, t => {
     let unrolled = 0
     let claimedAtOnce = 0
-    for (let seed = 1; seed <= 40; seed++) {
+    for (let seed = 1; seed <= seeds; seed++) {
       const random = randomOf(seed)
       const rate = limited ? [{ limit: 40, perMs: 100, unit: undefined, burst: undefined }] : undefined
       const [rowed, stretched] = [opened({ rate }), opened({ rate })]
@@ -188,8 +190,8 @@ for (const limited of [false, true]) {
       t.deepEqual(namesOf(stretched.list({ limit: 10_000 })), namesOf(rowed.list({ limit: 10_000 })))
       t.deepEqual(payloadsOf(stretched.exchange({ room: 1_000 })), payloadsOf(rowed.exchange({ room: 1_000 })))
     }
-    t.true(unrolled > 20)
-    t.true(limited || claimedAtOnce > 100, `${claimedAtOnce} claims took their jobs from a range`)
+    t.true(unrolled > seeds / 2)
+    t.true(limited || claimedAtOnce > 2.5 * seeds, `${claimedAtOnce} claims took their jobs from a range`)
   })
 }
 function unroll({ db }: Process): void {
