@@ -262,7 +262,7 @@ export interface Exchange {
   mayLaunch: boolean
   /**
    * All slots are taken. Otherwise an exchange without room says nothing about what the queue waits for
-   * (lib/rules/waits.ts). Absent: false.
+   * (lib/decisions/waits.ts). Absent: false.
    */
   isFull?: boolean
   /**

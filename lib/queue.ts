@@ -23,6 +23,7 @@ import { Shutdown } from './control/shutdown.ts'
 import { Steering } from './control/steering.ts'
 import { Waiters } from './control/waiters.ts'
 import { Cooperator } from './cooperate/cooperator.ts'
+import { namesOf } from './decisions/rule-settings.ts'
 import { Dispatch, type WaitingCallers } from './dispatch/dispatch.ts'
 import { NoticeHandler } from './dispatch/notice-handler.ts'
 import { describe, isArray, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
@@ -49,7 +50,6 @@ import { Arrivals } from './put/arrivals.ts'
 import { Intake } from './put/intake.ts'
 import type { PutCall } from './put/requests.ts'
 import type { RateRule, Rule } from './rate/rules.ts'
-import { namesOf } from './rules/rule-settings.ts'
 import type { Handler } from './run/run.ts'
 import { SelfWaits } from './run/self-waits.ts'
 import type { Task } from './run/task.ts'
@@ -253,7 +253,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       if (!record) return
       const call = this.#arrivals.putCall(record, resolve as Answer)
       if (record.live?.signal) this.#listen(record, record.live.signal, call)
-      this.#intake.take(call)
+      this.#intake.add(call)
     })
   }
   /** Puts up to 50,000 jobs, all or none, in one transaction of the backlog. */
@@ -284,7 +284,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return new Promise(resolve => {
       const call = this.#arrivals.many(records, resolve as Answer)
       for (const record of records) if (record.live?.signal) this.#listen(record, record.live.signal, call)
-      this.#intake.take(call)
+      this.#intake.add(call)
     })
   }
   /**
@@ -295,13 +295,13 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   run(payload?: unknown, options?: PutOptions): Promise<Result> {
     const result = new Promise<Result>((resolve, reject) => {
       // Most runs have no options. An error thrown here rejects the promise.
-      if (options === undefined && !this.#lifecycle.stopping && this.#intake.takePlain(payload, resolve as Answer))
+      if (options === undefined && !this.#lifecycle.stopping && this.#intake.addPlain(payload, resolve as Answer))
         return
       const record = this.#newRecord('run', payload as Payload, options, reject)
       if (!record) return
       record.answer = resolve as Answer
       if (record.live?.signal) this.#listen(record, record.live.signal, record)
-      this.#intake.takeOne(record)
+      this.#intake.addOne(record)
     })
     if (this.#selfWaits.concerns('run')) this.#selfWaits.watch('run', result, () => this.#isFull())
     return result

@@ -53,7 +53,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/isolate/loaded-module.ts':
     'modules of all kinds: test/lib/isolate/in-thread.test.ts, test/flow/isolates.test.ts',
   'lib/isolate/host.ts': 'what a handler sees in an isolate: test/flow/isolates.test.ts',
-  'lib/rules/suspects.ts':
+  'lib/decisions/suspects.ts':
     'the order among suspects: test/persistence/sqlite/store/suspects.test.ts, test/persistence/memory/suspects.test.ts',
   'lib/run/task.ts': 'what a handler sees: test/flow/tasks.test.ts',
   'lib/job.ts': 'what a user holds: test/flow/look.test.ts',
@@ -76,7 +76,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/options/no-handler.ts': 'what a queue refuses: test/flow/without-handler.test.ts, on both backlogs',
   'lib/dispatch/crash-verdicts.ts': 'verdicts on jobs whose process died: test/crash/recovery.test.ts',
   'lib/dispatch/notice-handler.ts': 'notices come only from a backlog that others share: test/crash/recovery.test.ts',
-  'lib/rules/bounds.ts': 'only numbers: what keeps to them is tested where it does',
+  'lib/decisions/bounds.ts': 'only numbers: what keeps to them is tested where it does',
   'lib/rate/start-log.ts': 'a part of the rate, which test/lib/rate/rate.test.ts holds against brute force',
   'lib/rate/window.ts': 'a part of the rate, which test/lib/rate/rate.test.ts holds against brute force',
   'testing/entry.ts': 'only types',

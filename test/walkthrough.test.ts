@@ -146,7 +146,7 @@ test('the table of CONTRIBUTING says in which file to change what, by files and 
     )
   const [, table = ''] = /^## Where to change …\n([\s\S]*?)^## /m.exec(textOf('CONTRIBUTING.md')) ?? []
   t.true(table.split('\n').length > 30)
-  t.deepEqual(missing('| x | `lib/planted.ts` |\n| y | `lib/rules/bounds.ts` (`maxPlanted`) |'), [
+  t.deepEqual(missing('| x | `lib/planted.ts` |\n| y | `lib/decisions/bounds.ts` (`maxPlanted`) |'), [
     'lib/planted.ts',
     'maxPlanted',
   ])

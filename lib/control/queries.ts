@@ -1,6 +1,7 @@
 /** Queries about the jobs of a queue, and about why a job does not run. They change nothing. */
 import type { StateCounts } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
+import { reasonInQueue } from '../decisions/explain.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { describe, JobUnknownError, numberHint, OptionError } from '../errors.ts'
 import { Job, type JobRecord, type JobState } from '../job.ts'
@@ -9,7 +10,6 @@ import { checkLabel } from '../options/options.ts'
 import { isWellFormed } from '../parse/label.ts'
 import { oneOf, optionsOf } from '../parse/option-names.ts'
 import type { RateRule } from '../rate/rules.ts'
-import { reasonInQueue } from '../rules/explain.ts'
 import { withCallSite } from '../support/call-site.ts'
 import type { Opening } from './opening.ts'
 

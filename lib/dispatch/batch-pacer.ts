@@ -6,7 +6,7 @@
  * listener may take a millisecond for each. The number doubles as long as time is left in the slice.
  */
 
-import { maxSettlements } from '../rules/bounds.ts'
+import { maxSettlements } from '../decisions/bounds.ts'
 
 /**
  * Up to this number a pass is not cut short for having had few endings before: small passes cost more than they save.

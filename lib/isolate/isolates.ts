@@ -10,9 +10,9 @@
  */
 import type { SuspectRoom } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
+import { aloneFrom } from '../decisions/suspects.ts'
 import { HandlerLoadError, IsolateEndedError, PayloadError, QueueStoppedError } from '../errors.ts'
 import type { ParsedIsolate } from '../options/isolate.ts'
-import { aloneFrom } from '../rules/suspects.ts'
 import type { BodyElsewhere } from '../run/body-elsewhere.ts'
 import type { Elsewhere, ElsewhereHost } from '../run/elsewhere.ts'
 import type { Run } from '../run/run.ts'

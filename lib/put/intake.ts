@@ -40,7 +40,7 @@ import { Withdrawals } from './withdrawals.ts'
 
 /** The listener to which the intake reports accepted and refused puts. */
 export interface PutListener extends OverflowListener {
-  /** A job that was put by `takeOne` was accepted, or existed already. */
+  /** A job that was put by `addOne` was accepted, or existed already. */
   accepted(record: JobRecord, known: JobRecord | undefined): void
   /** The same for many jobs at once, none of which existed. */
   allAccepted(jobs: readonly JobRecord[] | PlainJobs): void
@@ -187,7 +187,7 @@ export class Intake implements PutReplies {
    * The fast path of `run`: stores the payload and its answer function, without a record before one is needed. Returns
    * false if this path is not available.
    */
-  takePlain(given: unknown, answer: (value: unknown) => void): boolean {
+  addPlain(given: unknown, answer: (value: unknown) => void): boolean {
     if (!this.#mayUseColumns || this.#mayBeRefused) return false
     const { clone } = this.#parts
     const payload = clone ? clone(given) : given
@@ -203,7 +203,7 @@ export class Intake implements PutReplies {
     }
     return true
   }
-  take(entry: PutCall): void {
+  add(entry: PutCall): void {
     this.#onlyRecords = false
     this.#buffer.push(entry)
     this.#schedule()
@@ -243,14 +243,14 @@ export class Intake implements PutReplies {
     command.then(over, over)
   }
   /** The fast path for a single job, without a reply of its own: it is answered by `accepted` and `refused`. */
-  takeOne(record: JobRecord): void {
+  addOne(record: JobRecord): void {
     this.#buffer.push(record)
     this.#schedule()
   }
 
   // Puts that are not sent yet, or wait for space.
 
-  /** Must precede `take(entry)`. Until the entry is sent, `withdraw(record)` removes it. */
+  /** Must precede `add(entry)`. Until the entry is sent, `withdraw(record)` removes it. */
   makeWithdrawable(record: JobRecord, entry: WaitingEntry): void {
     this.#withdrawals.allow(record, entry)
   }

@@ -1,10 +1,10 @@
 /** Encodes puts, endings and commands for the store: columns of plain values, and texts in place of objects. */
 import type { Command, Exchange, FurtherStart, JobRef, SettleKind, Settlement } from '../../lib/backlog.ts'
+import { furtherOf, startOf } from '../../lib/decisions/grants.ts'
+import { freesStart, transitionOf } from '../../lib/decisions/transitions.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/job-id.ts'
-import { furtherOf, startOf } from '../../lib/rules/grants.ts'
-import { freesStart, transitionOf } from '../../lib/rules/transitions.ts'
 import { errorToJson } from '../../lib/text/error-to-json.ts'
 import { textOf } from '../../lib/text/json.ts'
 import type { StoreClock } from './clock-mapping.ts'

@@ -2,7 +2,7 @@
  * Facts about requests that every connection to a store needs: how many share a transaction, and which must not be
  * refused.
  */
-import { maxJobsInTransaction } from '../../lib/rules/bounds.ts'
+import { maxJobsInTransaction } from '../../lib/decisions/bounds.ts'
 import type { NumberedRequest, QueryRequest, Request } from './store.ts'
 
 /** How many of these requests, from the first, go into one transaction. */

@@ -22,13 +22,13 @@ import type {
   StateCounts,
   WaitReason,
 } from '../../lib/backlog.ts'
+import { isSetting } from '../../lib/decisions/commands.ts'
+import { dueOf } from '../../lib/decisions/due.ts'
+import { keptMs } from '../../lib/decisions/keep.ts'
+import { goBack, transitionOf } from '../../lib/decisions/transitions.ts'
 import { codeOf } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
-import { isSetting } from '../../lib/rules/commands.ts'
-import { dueOf } from '../../lib/rules/due.ts'
-import { keptMs } from '../../lib/rules/keep.ts'
-import { goBack, transitionOf } from '../../lib/rules/transitions.ts'
 import { claimedRecords } from './claimed.ts'
 import { type RowReader, rowReader } from './decode.ts'
 import { cursorOf, named, onWire, putColumns, reportColumns, rowTarget, settledColumns } from './encode.ts'

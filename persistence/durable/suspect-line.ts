@@ -1,5 +1,5 @@
 /**
- * Decides when suspects run. A suspect is a job with a crash counted against it (lib/rules/crash-outcome.ts), until the
+ * Decides when suspects run. A suspect is a job with a crash counted against it (lib/decisions/crash-outcome.ts), until the
  * job ends. Any suspect may have been the cause. A job whose launch had not been reported is no suspect: its next launch
  * is only reported before its body begins.
  *
@@ -10,7 +10,7 @@
  * The order among suspects: within a queue those with fewer crashes first, then by priority, then by put. Between queues,
  * whose priorities cannot be compared, those with fewer crashes first, then the one that has waited longer.
  */
-import { type Standing, suspectPatienceMs } from '../../lib/rules/suspects.ts'
+import { type Standing, suspectPatienceMs } from '../../lib/decisions/suspects.ts'
 
 /** How long a process keeps itself idle for a job of another queue, which is notified and may not make an exchange. */
 const maxYieldMs = 1_000

@@ -2,8 +2,9 @@
  * Requests that were unanswered when their connection was lost: those that the store has executed get the reply that
  * was lost, and all others are sent again.
  */
+
+import { isSetting } from '../../lib/decisions/commands.ts'
 import { OutcomeUnknownError } from '../../lib/errors.ts'
-import { isSetting } from '../../lib/rules/commands.ts'
 import type { PutReplay, PutRequest, ReplayRequest, Request } from './store.ts'
 
 /** A request that waits for its reply. */

@@ -1,9 +1,10 @@
 /** The named rules of a backlog in memory: what holds for each, the starts that it remembers, and who waits for it. */
+
+import { type NamedRuleBook, type NamedSettings, named, namedInForce } from '../../lib/decisions/rule-settings.ts'
 import { type NamedRule, nextInTurn } from '../../lib/limits/named-rules.ts'
 import { RuleTurns } from '../../lib/limits/rule-turns.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
-import { type NamedRuleBook, type NamedSettings, named, namedInForce } from '../../lib/rules/rule-settings.ts'
 
 /** A queue that has named rules. */
 export interface RuleUser {

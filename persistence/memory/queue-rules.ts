@@ -1,5 +1,15 @@
 /** The rules of one queue in memory: those of its own, in its rate, and those that it shares by name with others. */
 import type { FurtherStart } from '../../lib/backlog.ts'
+import {
+  clearRules,
+  type Declared,
+  declareRules,
+  isRateSet,
+  type RuleState,
+  rulesAsLearned,
+  setRules,
+  unnamed,
+} from '../../lib/decisions/rule-settings.ts'
 import type { Refusal } from '../../lib/limits/limit.ts'
 import {
   type Blocking,
@@ -12,16 +22,6 @@ import {
 } from '../../lib/limits/named-rules.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import type { Cost, RateRule } from '../../lib/rate/rules.ts'
-import {
-  clearRules,
-  type Declared,
-  declareRules,
-  isRateSet,
-  type RuleState,
-  rulesAsLearned,
-  setRules,
-  unnamed,
-} from '../../lib/rules/rule-settings.ts'
 import type { NamedRules, RuleUser } from './named-rules.ts'
 
 export class QueueRules implements RuleUser, RuleState {

@@ -5,9 +5,10 @@
  * lanes are sorted by priority. A job that comes back and must precede the last of its lane goes into a heap instead;
  * so do jobs of further priorities once there are very many lanes. The more important of the two heads is next.
  */
+
+import { inOrderOfStart } from '../../lib/decisions/order.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
-import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { Heap } from './heap.ts'
 import { inRing, Ring } from './ring.ts'
 

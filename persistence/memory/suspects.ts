@@ -1,11 +1,11 @@
 /**
- * The suspects of a queue in memory (lib/rules/crash-outcome.ts): jobs whose isolate ended by itself while they ran. They
+ * The suspects of a queue in memory (lib/decisions/crash-outcome.ts): jobs whose isolate ended by itself while they ran. They
  * wait apart from the other jobs, because an isolate runs one of them at a time.
  */
 import type { SuspectRoom } from '../../lib/backlog.ts'
+import { inOrderOfStart } from '../../lib/decisions/order.ts'
+import { aloneFrom, inOrderOfSuspects, precedence } from '../../lib/decisions/suspects.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import { inOrderOfStart } from '../../lib/rules/order.ts'
-import { aloneFrom, inOrderOfSuspects, precedence } from '../../lib/rules/suspects.ts'
 
 /** A suspect that waits, since an instant. */
 interface Suspect {

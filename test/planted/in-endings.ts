@@ -175,14 +175,14 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a job that is put anew shows its former run',
-    file: 'lib/rules/transitions.ts',
+    file: 'lib/decisions/transitions.ts',
     edits: [{ find: '  record.renew()\n', replace: '' }],
     why: 'the result of the new run is that of the former one',
     finders: ['flow/retry'],
   },
   {
     name: 'a job that is put anew waits for what it waited for before',
-    file: 'lib/rules/transitions.ts',
+    file: 'lib/decisions/transitions.ts',
     edits: [{ find: '{ crashes, error, dueAt: undefined, runAt: undefined }', replace: '{ crashes, error }' }],
     why: 'a job that was cancelled while it was delayed stays delayed after a retry',
     finders: ['persistence/memory/backlog'],
@@ -203,10 +203,10 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a job that is cancelled before its launch has used its start',
-    file: 'lib/rules/transitions.ts',
+    file: 'lib/decisions/transitions.ts',
     edits: [{ find: ' || launched === false', replace: ' && launched !== true' }],
     why: 'I6: less than the rate is used after cancels',
-    finders: ['lib/rules/transitions', 'flow/signals', 'flow/sqlite/signals'],
+    finders: ['lib/decisions/transitions', 'flow/signals', 'flow/sqlite/signals'],
   },
   {
     name: 'a handler that waits for its own queue is not warned',

@@ -28,11 +28,11 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a grace is as short for those who never meet it',
-    file: 'lib/rules/grace.ts',
+    file: 'lib/decisions/grace.ts',
     edits: [{ find: '? factor * 2 : factor', replace: '? factor * 1 : factor' }],
     why: 'I6: with a short window or a slow disk every job comes back too late, and none ever starts',
     finders: [
-      'lib/rules/grace',
+      'lib/decisions/grace',
       'persistence/sqlite/store/store-contract',
       'persistence/sqlite/tables/rate-starts',
       'flow/sqlite',
@@ -153,11 +153,11 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'crashes are not counted',
-    file: 'lib/rules/crash-outcome.ts',
+    file: 'lib/decisions/crash-outcome.ts',
     edits: [{ find: '? job.crashes + 1 : job.crashes', replace: '? job.crashes : job.crashes' }],
     why: 'I17: a job that kills its process does so for ever',
     finders: [
-      'lib/rules/crash-outcome',
+      'lib/decisions/crash-outcome',
       'persistence/sqlite/store/store-contract',
       'persistence/sqlite/tables/worker',
       'crash/recovery',
@@ -165,22 +165,22 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a crash counts against whatever was claimed',
-    file: 'lib/rules/crash-outcome.ts',
+    file: 'lib/decisions/crash-outcome.ts',
     edits: [{ find: 'const crashes = launched && !awaitingVerdict ?', replace: 'const crashes = !awaitingVerdict ?' }],
     why: 'I23: a process that dies before it has called a handler condemns what it had claimed',
     finders: [
-      'lib/rules/crash-outcome',
+      'lib/decisions/crash-outcome',
       'persistence/sqlite/store/store-contract',
       'persistence/sqlite/store/suspects',
     ],
   },
   {
     name: 'a job is condemned beside others',
-    file: 'lib/rules/crash-outcome.ts',
+    file: 'lib/decisions/crash-outcome.ts',
     edits: [{ find: '(alone || crashLimit === 1) && crashes', replace: '(alone || crashLimit > 0) && crashes' }],
     why: 'I23: an innocent job fails for the crash of its neighbour',
     finders: [
-      'lib/rules/crash-outcome',
+      'lib/decisions/crash-outcome',
       'persistence/sqlite/store/store-contract',
       'persistence/sqlite/store/suspects',
     ],
@@ -291,11 +291,11 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a backoff is none',
-    file: 'lib/rules/transitions.ts',
+    file: 'lib/decisions/transitions.ts',
     edits: [{ find: 'keepsError: true, delays: true }', replace: 'keepsError: true, delays: false }' }],
     why: 'I14: what failed is claimed again at once',
     finders: [
-      'lib/rules/transitions',
+      'lib/decisions/transitions',
       'persistence/sqlite/store/store-contract',
       'persistence/sqlite/store/store',
       'persistence/sqlite/backlog',
@@ -581,10 +581,10 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'the grace of a grant forgets that clocks may be wrong',
-    file: 'lib/rules/grace.ts',
+    file: 'lib/decisions/grace.ts',
     edits: [{ find: 'maxLongerMs) + 2 * errorMs', replace: 'maxLongerMs) + 0 * errorMs' }],
     why: 'I6: on a host whose clock may be wrong every claimed job comes too late, and none ever starts',
-    finders: ['lib/rules/grace', 'persistence/sqlite/store/store-contract'],
+    finders: ['lib/decisions/grace', 'persistence/sqlite/store/store-contract'],
   },
   {
     name: 'a request to a busy store is forgotten',

@@ -67,7 +67,7 @@ export const inGlobalWidth: readonly Plant[] = [
   },
   {
     name: 'a process that was paused goes on waiting for a slot',
-    file: 'lib/rules/waits.ts',
+    file: 'lib/decisions/waits.ts',
     edits: [{ find: 'room === 0 && mayLaunch', replace: 'room === 0' }],
     why: 'a slot is kept free for a process that starts nothing',
     finders: ['persistence/naive/store-contract'],

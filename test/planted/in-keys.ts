@@ -61,10 +61,10 @@ export const inKeys: readonly Plant[] = [
   },
   {
     name: 'the rules for all keys do not make a unit known',
-    file: 'lib/rules/puts.ts',
+    file: 'lib/decisions/puts.ts',
     edits: [{ find: '[...rate.rules, ...further, ...ofKeys]', replace: '[...rate.rules, ...further]' }],
     why: 'a default cost is refused for jobs without a key',
-    finders: ['lib/rules/puts'],
+    finders: ['lib/decisions/puts'],
   },
   {
     name: 'the fast way of run has no default cost',

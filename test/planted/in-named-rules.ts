@@ -39,10 +39,10 @@ export const inNamedRules: readonly Plant[] = [
   },
   {
     name: 'a queue that repeats its declaration takes back what was set for a named rule',
-    file: 'lib/rules/rule-settings.ts',
+    file: 'lib/decisions/rule-settings.ts',
     edits: [{ find: 'set: repeats ? now?.set : undefined', replace: 'set: undefined' }],
     why: 'an operator lowers the limit of a gateway, and the next restart raises it',
-    finders: ['lib/rules/rule-settings'],
+    finders: ['lib/decisions/rule-settings'],
   },
   {
     name: 'in memory a start in a named rule stays charged when its job goes back',
@@ -74,7 +74,7 @@ export const inNamedRules: readonly Plant[] = [
   },
   {
     name: 'a hold of a rule that was taken from the queue holds nothing',
-    file: 'lib/rules/holds.ts',
+    file: 'lib/decisions/holds.ts',
     edits: [{ find: 'if (!holds.rule(heldRule, until)) holds.queue(until)', replace: 'holds.rule(heldRule, until)' }],
     why: 'the job runs again at once, over and over',
     finders: ['persistence/memory/backlog', 'persistence/naive/backlog-contract'],
@@ -163,10 +163,10 @@ export const inNamedRules: readonly Plant[] = [
   },
   {
     name: 'an exchange without room gives up the turn of its queue',
-    file: 'lib/rules/waits.ts',
+    file: 'lib/decisions/waits.ts',
     edits: [{ find: 'return room === 0 && mayLaunch && !isFull', replace: 'return room < 0 && mayLaunch && !isFull' }],
     why: 'I30: a queue whose requests are in flight loses its turn to the others, over and over',
-    finders: ['lib/rules/waits', 'persistence/naive/store-contract'],
+    finders: ['lib/decisions/waits', 'persistence/naive/store-contract'],
   },
   {
     name: 'in a store a queue is waited for by a rule that was taken from it',

@@ -190,6 +190,6 @@ export const inRate: readonly Plant[] = [
     file: 'lib/limits/named-rules.ts',
     edits: [{ find: "why: rule ? 'rate' : 'hold', rule", replace: "why: 'rate', rule" }],
     why: 'explain names a rule, although the server has requested a pause',
-    finders: ['lib/rules/explain', 'flow/holds'],
+    finders: ['lib/decisions/explain', 'flow/holds'],
   },
 ]

@@ -4,14 +4,15 @@
  *
  * Several workers open one `NaiveDatabase`, each with a `NaiveStore` of its own.
  */
+
+import { knownJob } from '../../lib/decisions/commands.ts'
+import { dueOf } from '../../lib/decisions/due.ts'
+import { inOrderOfStart } from '../../lib/decisions/order.ts'
 import { keyless } from '../../lib/limits/keys.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
 import { noteWaits } from '../../lib/limits/named-rules.ts'
 import { RuleTurns } from '../../lib/limits/rule-turns.ts'
 import { Rate } from '../../lib/rate/rate.ts'
-import { knownJob } from '../../lib/rules/commands.ts'
-import { dueOf } from '../../lib/rules/due.ts'
-import { inOrderOfStart } from '../../lib/rules/order.ts'
 import * as execute from '../../persistence/durable/execute/index.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import { SuspectLine } from '../../persistence/durable/suspect-line.ts'

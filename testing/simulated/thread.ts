@@ -1,10 +1,10 @@
-/** The thread of a simulated process that holds the file. It runs the same code as a real one: thread/run.ts. */
+/** The thread of a simulated process that holds the file. It runs the same code as a real one: thread/run-thread.ts. */
 
 import type { Request } from '../../persistence/durable/store.ts'
 import type { SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
 import type { Opening } from '../../persistence/sqlite/file/opening.ts'
 import type { FromThread, ToThread } from '../../persistence/sqlite/thread/messages.ts'
-import { type Port, runThread } from '../../persistence/sqlite/thread/run.ts'
+import { type Port, runThread } from '../../persistence/sqlite/thread/run-thread.ts'
 import type { Thread, ThreadEvents } from '../../persistence/sqlite/thread/thread-host.ts'
 import { libraryOf } from './library.ts'
 import { Loop } from './loop.ts'

@@ -5,13 +5,13 @@
  * All limits are checked before any is charged.
  */
 import type { FurtherStart, Grant } from '../../../lib/backlog.ts'
+import { graceMs } from '../../../lib/decisions/grace.ts'
+import { grantOf, startOfKey } from '../../../lib/decisions/grants.ts'
+import { neverStarts } from '../../../lib/decisions/puts.ts'
 import { type Refusal, type Scope, unlimited } from '../../../lib/limits/limit.ts'
 import { refusalAmong, refusalOf } from '../../../lib/limits/limits.ts'
 import { chargeRules, type NamedRule, scopeOf } from '../../../lib/limits/named-rules.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'
-import { graceMs } from '../../../lib/rules/grace.ts'
-import { grantOf, startOfKey } from '../../../lib/rules/grants.ts'
-import { neverStarts } from '../../../lib/rules/puts.ts'
 import { errorToJson } from '../../../lib/text/error-to-json.ts'
 import type { ExchangeRequest } from '../store.ts'
 import type { ClaimFacts } from './claim-reply.ts'

@@ -2,10 +2,11 @@
  * A claim in which keys take turns: the key that is next gives its first job. lib/limits/fairness.ts decides which key is
  * next where keys share; otherwise the key whose first job is the most important one.
  */
+
+import { maxPassed } from '../../../lib/decisions/bounds.ts'
+import type { Ordered } from '../../../lib/decisions/order.ts'
 import { clockAfterStart, type Turn, Turns, tagAfterStart } from '../../../lib/limits/fairness.ts'
 import type { Refusal, Scope } from '../../../lib/limits/limit.ts'
-import { maxPassed } from '../../../lib/rules/bounds.ts'
-import type { Ordered } from '../../../lib/rules/order.ts'
 import type { Obstacle } from './admission.ts'
 import type { PassedOver } from './claim.ts'
 import type { ClaimReply } from './claim-reply.ts'

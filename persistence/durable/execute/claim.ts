@@ -4,7 +4,7 @@
  * `suspect-line.ts` decides when suspects are claimed. Where keys take turns, claim-in-turns.ts chooses the other jobs.
  */
 import type { SuspectRoom } from '../../../lib/backlog.ts'
-import { aloneFrom, precedence, type Standing } from '../../../lib/rules/suspects.ts'
+import { aloneFrom, precedence, type Standing } from '../../../lib/decisions/suspects.ts'
 import type { Claimant, SuspectLine } from '../suspect-line.ts'
 import type { Obstacle } from './admission.ts'
 import type { ClaimReply } from './claim-reply.ts'

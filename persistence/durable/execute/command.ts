@@ -1,9 +1,9 @@
 /** Executes a command: changes jobs or settings of a queue. */
 import type { Overridable, StateCounts } from '../../../lib/backlog.ts'
+import { cancelEffect, knownJob, refuseByState } from '../../../lib/decisions/commands.ts'
+import { type Due, dueOfCommand } from '../../../lib/decisions/due.ts'
+import { clearRules, setRules } from '../../../lib/decisions/rule-settings.ts'
 import type { JobState } from '../../../lib/job.ts'
-import { cancelEffect, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
-import { type Due, dueOfCommand } from '../../../lib/rules/due.ts'
-import { clearRules, setRules } from '../../../lib/rules/rule-settings.ts'
 import type { CommandReply, CommandRequest, JobRow, RowRef } from '../store.ts'
 import { clearKeyOverrides, keysNow, overrideKey } from './key-settings.ts'
 import type { LimitStore } from './limit-store.ts'

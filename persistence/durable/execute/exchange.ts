@@ -4,8 +4,9 @@
  *
  * An exchange that was executed before is not executed again: its reply was lost, and the same reply is made again.
  */
+
+import { type LimitingJobs, limitedBy } from '../../../lib/decisions/explain.ts'
 import type { Demand } from '../../../lib/limits/named-rules.ts'
-import { type LimitingJobs, limitedBy } from '../../../lib/rules/explain.ts'
 import type { ExchangeReply, ExchangeRequest, JobRow, RowRef } from '../store.ts'
 import { confirmStarts, correctStarts } from './grants.ts'
 import { keysNow } from './key-settings.ts'
@@ -88,10 +89,14 @@ export function executeExchange<Queue extends QueueState>(
 ): ExchangeReply {
   const { number, now, wall, works, settled } = request
   if (number <= store.lastExchange(queue)) {
-    const [claimed, reports] = [store.claimedIn(queue, number), store.reportedIn(queue, number)]
-    const logged = store.loggedIn(queue, number)
-    // The next look of the first execution is not kept, so the queue looks again at once.
-    return replyOf(store, queue, request, claimed, now, logged, reports, store.verdictsRequestedIn(queue, number))
+    return replyOf(store, queue, request, {
+      claimed: store.claimedIn(queue, number),
+      logged: store.loggedIn(queue, number),
+      reports: store.reportedIn(queue, number),
+      needVerdict: store.verdictsRequestedIn(queue, number),
+      // The next look of the first execution is not kept, so the queue looks again at once.
+      nextLookAt: now,
+    })
   }
   const notices: RunNotices = { lostRuns: new Set(), within: [], endedUnrun: [] }
   reportLaunches(store, queue, request.launchReports, notices)
@@ -124,7 +129,7 @@ export function executeExchange<Queue extends QueueState>(
   store.executed(queue, number)
   const next = isBehind || reports.fillsReply || claimed.isPartial ? now : store.nextLook(queue, now, wall)
   const nextLookAt = Math.min(next, Math.max(claimed.nextLookAt, now))
-  return replyOf(store, queue, request, claimed, nextLookAt, logged, reports, needVerdict)
+  return replyOf(store, queue, request, { claimed, logged, reports, needVerdict, nextLookAt })
 }
 
 /** Moves each start to the instant of its launch, and replaces reserved costs by those that were spent. */
@@ -137,16 +142,26 @@ function correctRate<Queue>(store: LimitStore<Queue>, queue: Queue, request: Exc
   for (const { grant, cost } of spent) correctStarts(store, queue, grant, cost, now)
 }
 
+/** What an exchange has done, or had done when it was executed first. */
+interface Executed {
+  readonly claimed: Claimed
+  readonly logged: LoggedReply
+  readonly reports: Reports
+  readonly needVerdict: readonly JobRow[]
+  /** When to look again, unless a limit lets the next job start before. */
+  readonly nextLookAt: number
+}
+
 function replyOf<Queue extends QueueState>(
   store: ExchangeStore<Queue>,
   queue: Queue,
   { now, wall, keysVersion = 0 }: ExchangeRequest,
-  { claimed, grants, graceUntil, blocked }: Claimed,
-  nextLook: number,
-  { endedUnrun, ...logged }: LoggedReply,
-  { recovered, dropped }: Reports,
-  needVerdict: readonly JobRow[],
+  executed: Executed,
 ): ExchangeReply {
+  const { needVerdict, nextLookAt } = executed
+  const { claimed, grants, graceUntil, blocked } = executed.claimed
+  const { endedUnrun, ...logged } = executed.logged
+  const { recovered, dropped } = executed.reports
   const { lostRuns, within, cancelRequests } = logged
   const lists = [lostRuns, within, cancelRequests, recovered, needVerdict]
   const notices = lists.some(list => list.length > 0) && {
@@ -156,10 +171,14 @@ function replyOf<Queue extends QueueState>(
     recovered: recovered.flatMap(job => (typeof job === 'number' ? (store.row(queue, job) ?? []) : job)),
     endedByRecovery: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
   }
-  const nextLookExact = blocked !== undefined && blocked.until <= nextLook
+  const nextLookExact = blocked !== undefined && blocked.until <= nextLookAt
   return {
-    ...{ claimed, grants, graceUntil, endedUnrun, nextLookExact },
-    nextLookAt: nextLookExact ? blocked.until : nextLook,
+    claimed,
+    grants,
+    graceUntil,
+    endedUnrun,
+    nextLookExact,
+    nextLookAt: nextLookExact ? blocked.until : nextLookAt,
     limited: blocked && limitedBy(blocked, wall + blocked.until - now),
     sharedPaused: queue.sharedPaused,
     ...settingsNow(store.limits, queue),

@@ -2,10 +2,10 @@
  * What becomes of the starts that a claim has charged: in the rate of the queue, in that of a key, and in named rules.
  */
 import type { Grant } from '../../../lib/backlog.ts'
+import { factorAfterLaunch, factorAfterReturn } from '../../../lib/decisions/grace.ts'
+import { furtherOf, startOf } from '../../../lib/decisions/grants.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'
-import { factorAfterLaunch, factorAfterReturn } from '../../../lib/rules/grace.ts'
-import { furtherOf, startOf } from '../../../lib/rules/grants.ts'
 import type { LimitStore } from './limit-store.ts'
 
 /** The job was launched at that instant. */

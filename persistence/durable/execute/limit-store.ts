@@ -1,15 +1,15 @@
 /**
  * What a store keeps of the limits of its queues: their rates and rules, the rules that they share by name, and what
- * holds for their keys. The procedures of this folder check, charge and change it; lib/limits/ and lib/rules/ decide.
+ * holds for their keys. The procedures of this folder check, charge and change it; lib/limits/ and lib/decisions/ decide.
  *
  * The change that a `changing…` or `charging…` method allows must be stored with the transaction.
  */
 import type { FurtherStart } from '../../../lib/backlog.ts'
+import type { NamedSettings } from '../../../lib/decisions/rule-settings.ts'
 import type { KeyOverride } from '../../../lib/limits/keys.ts'
 import type { Scope } from '../../../lib/limits/limit.ts'
 import type { Demand, NamedRule } from '../../../lib/limits/named-rules.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
-import type { NamedSettings } from '../../../lib/rules/rule-settings.ts'
 
 /** A named rule as a store keeps it: its settings, its rate, and the queues that wait for it. */
 export interface StoredRule extends NamedRule {
@@ -23,7 +23,7 @@ export interface LimitStore<Queue, Key extends Scope = Scope> {
   /** The same, for a change. */
   changingRate(queue: Queue): Rate
   saveSettings(queue: Queue): void
-  /** By how much the graces of the queue are longer than usual (lib/rules/grace.ts). */
+  /** By how much the graces of the queue are longer than usual (lib/decisions/grace.ts). */
   graceFactor(queue: Queue): number
   setGraceFactor(queue: Queue, factor: number): void
 

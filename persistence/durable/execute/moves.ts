@@ -1,5 +1,5 @@
 /** How jobs change their state in a store, as far as the procedures of this folder move them. */
-import type { Due } from '../../../lib/rules/due.ts'
+import type { Due } from '../../../lib/decisions/due.ts'
 import type { JobRow } from '../store.ts'
 
 /** How a job ended. The error and the value are JSON texts; of a cancelled job the error is the reason. */

@@ -1,8 +1,8 @@
 /** The state of a queue's name that the procedures of this folder read and write, whatever else a store keeps of it. */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
+import type { CrashPolicy } from '../../../lib/decisions/crash-outcome.ts'
+import type { NameSettings } from '../../../lib/decisions/settings.ts'
 import type { KeysPolicy } from '../../../lib/limits/keys.ts'
-import type { CrashPolicy } from '../../../lib/rules/crash-outcome.ts'
-import type { NameSettings } from '../../../lib/rules/settings.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 

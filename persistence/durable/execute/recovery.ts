@@ -1,5 +1,5 @@
 /**
- * Moves a job whose process died or gave it up, and reports it. lib/rules/crash-outcome.ts decides.
+ * Moves a job whose process died or gave it up, and reports it. lib/decisions/crash-outcome.ts decides.
  *
  * | outcome               | the job                                       | who is notified                                          |
  * | --------------------- | --------------------------------------------- | -------------------------------------------------------- |
@@ -8,9 +8,15 @@
  * | `awaitsVerdict`       | is underway here, with a raised fence         | the queue here: its next exchange requests a verdict     |
  * | `unowned`             | is underway, without a worker                 | the next queue with a handler, which decides anew        |
  */
+
+import {
+  type CrashedJob,
+  type CrashOutcome,
+  type CrashPolicy,
+  crashOutcome,
+} from '../../../lib/decisions/crash-outcome.ts'
+import { attemptAfter } from '../../../lib/decisions/transitions.ts'
 import { PoisonError } from '../../../lib/errors.ts'
-import { type CrashedJob, type CrashOutcome, type CrashPolicy, crashOutcome } from '../../../lib/rules/crash-outcome.ts'
-import { attemptAfter } from '../../../lib/rules/transitions.ts'
 import { errorToJson } from '../../../lib/text/error-to-json.ts'
 import type { DetachRequest, JobRow } from '../store.ts'
 import { type Moves, unrun } from './moves.ts'

@@ -3,15 +3,15 @@
  * executed once its effects are part of the transaction.
  *
  * The procedures of this folder are what every store does in the same way. They call a few primitive operations, which
- * each store implements, and lib/rules/ for each decision. They read no clock; all instants are of the store's clock.
+ * each store implements, and lib/decisions/ for each decision. They read no clock; all instants are of the store's clock.
  */
 import type { StateCounts } from '../../../lib/backlog.ts'
+import { type IdLookup, jobOfId, refuseCost, refuseOverfull } from '../../../lib/decisions/puts.ts'
+import { declareRules } from '../../../lib/decisions/rule-settings.ts'
 import { DispatchError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { noKeys, settingsOf } from '../../../lib/limits/keys.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
-import { type IdLookup, jobOfId, refuseCost, refuseOverfull } from '../../../lib/rules/puts.ts'
-import { declareRules } from '../../../lib/rules/rule-settings.ts'
 import { toWire } from '../errors.ts'
 import type * as wire from '../store.ts'
 import type { JobRow, PutReply, PutRequest, RowRef } from '../store.ts'

@@ -1,10 +1,8 @@
 /**
  * The rules of a queue in a store: which are in force, how they change, and what is noted after a claim about those that
- * it shares by name. lib/rules/rule-settings.ts and lib/limits/named-rules.ts decide.
+ * it shares by name. lib/decisions/rule-settings.ts and lib/limits/named-rules.ts decide.
  */
-import type { Demand, NamedRule } from '../../../lib/limits/named-rules.ts'
-import type { RuleWait } from '../../../lib/limits/rule-turns.ts'
-import type { RateRule } from '../../../lib/rate/rules.ts'
+
 import {
   isRateSet,
   type NamedRuleBook,
@@ -13,9 +11,12 @@ import {
   rulesAsLearned,
   rulesInForce,
   unnamed,
-} from '../../../lib/rules/rule-settings.ts'
-import { overriddenOf } from '../../../lib/rules/settings.ts'
-import { keepsWaits } from '../../../lib/rules/waits.ts'
+} from '../../../lib/decisions/rule-settings.ts'
+import { overriddenOf } from '../../../lib/decisions/settings.ts'
+import { keepsWaits } from '../../../lib/decisions/waits.ts'
+import type { Demand, NamedRule } from '../../../lib/limits/named-rules.ts'
+import type { RuleWait } from '../../../lib/limits/rule-turns.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { ExchangeRequest, SettingsNow } from '../store.ts'
 import type { LimitStore, StoredRule } from './limit-store.ts'
 import type { QueueState } from './queue-state.ts'

@@ -1,12 +1,12 @@
 /**
- * Applies the report of a run to its job: lib/rules/transitions.ts decides, and this file keeps the order of the steps.
+ * Applies the report of a run to its job: lib/decisions/transitions.ts decides, and this file keeps the order of the steps.
  */
 import type { Grant, SettleKind } from '../../../lib/backlog.ts'
+import { dueOf } from '../../../lib/decisions/due.ts'
+import { refusedStarts } from '../../../lib/decisions/grants.ts'
+import { type Holds, hold } from '../../../lib/decisions/holds.ts'
+import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/decisions/transitions.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
-import { dueOf } from '../../../lib/rules/due.ts'
-import { refusedStarts } from '../../../lib/rules/grants.ts'
-import { type Holds, hold } from '../../../lib/rules/holds.ts'
-import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
 import type { ExchangeRequest, SettleExtras } from '../store.ts'
 import { refundStarts, refuseStarts, returnStarts } from './grants.ts'
 import type { LimitStore } from './limit-store.ts'

@@ -1,7 +1,7 @@
 /** A claim under a global width: how many slots are free, and which of the processes that wait takes them. */
 import type { StateCounts } from '../../../lib/backlog.ts'
+import { keepsWaits } from '../../../lib/decisions/waits.ts'
 import { freeSlots, planSlots, type SlotWait } from '../../../lib/limits/global-width.ts'
-import { keepsWaits } from '../../../lib/rules/waits.ts'
 import type { ExchangeRequest } from '../store.ts'
 import type { QueueState } from './queue-state.ts'
 

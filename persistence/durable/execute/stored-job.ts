@@ -5,10 +5,10 @@
  * These functions only change the record. The store saves it, and counts the job in its new state.
  */
 import type { Grant } from '../../../lib/backlog.ts'
-import { cautionOf } from '../../../lib/rules/crash-outcome.ts'
-import { type Due, dueOf } from '../../../lib/rules/due.ts'
-import { keptMs } from '../../../lib/rules/keep.ts'
-import { resetByRetry } from '../../../lib/rules/transitions.ts'
+import { cautionOf } from '../../../lib/decisions/crash-outcome.ts'
+import { type Due, dueOf } from '../../../lib/decisions/due.ts'
+import { keptMs } from '../../../lib/decisions/keep.ts'
+import { resetByRetry } from '../../../lib/decisions/transitions.ts'
 import type { JobRow, JobRowExtras, PutRequest } from '../store.ts'
 import type { Ending } from './moves.ts'
 import type { QueueState } from './queue-state.ts'

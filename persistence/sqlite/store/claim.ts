@@ -12,8 +12,9 @@
  * In a queue without keys or suspects the jobs are chosen here, in order of priority and put. The cost of a claim does
  * not depend on how many jobs wait behind, and bodies are read only of jobs that it examines.
  */
+
+import { maxClaimed, maxPassed } from '../../../lib/decisions/bounds.ts'
 import { heldUntil } from '../../../lib/limits/hold.ts'
-import { maxClaimed, maxPassed } from '../../../lib/rules/bounds.ts'
 import { claimFacts, grantOfCharges } from '../../durable/execute/admission.ts'
 import { claimEach, type JobClaim } from '../../durable/execute/claim.ts'
 import type { ClaimFacts } from '../../durable/execute/claim-reply.ts'

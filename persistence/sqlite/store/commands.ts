@@ -1,9 +1,9 @@
 /** The rows that the commands of users change. durable/execute/command.ts decides what a command does. */
 import type { StateCounts } from '../../../lib/backlog.ts'
+import { isWaiting } from '../../../lib/decisions/commands.ts'
+import type { Due } from '../../../lib/decisions/due.ts'
+import { resetByRetry } from '../../../lib/decisions/transitions.ts'
 import type { JobState } from '../../../lib/job.ts'
-import { isWaiting } from '../../../lib/rules/commands.ts'
-import type { Due } from '../../../lib/rules/due.ts'
-import { resetByRetry } from '../../../lib/rules/transitions.ts'
 import type { CommandStore } from '../../durable/execute/command.ts'
 import { unrun } from '../../durable/execute/moves.ts'
 import type { CommandReply, JobRow, RowRef } from '../../durable/store.ts'

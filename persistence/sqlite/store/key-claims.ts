@@ -3,8 +3,8 @@
  *
  * The jobs that a claim takes of a key are always its first, so they leave by one statement for each key.
  */
-import { maxClaimed, maxPassed } from '../../../lib/rules/bounds.ts'
-import type { Ordered } from '../../../lib/rules/order.ts'
+import { maxClaimed, maxPassed } from '../../../lib/decisions/bounds.ts'
+import type { Ordered } from '../../../lib/decisions/order.ts'
 import { claimInTurns, type JobsInTurn } from '../../durable/execute/claim-in-turns.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement, type SqliteValue } from '../file/database.ts'
 import { ManyRows } from '../file/many-rows.ts'

@@ -1,5 +1,5 @@
 /** A claim of rows: durable/execute/claim-reply.ts, with what the file has of each job. */
-import { cautionOf } from '../../../lib/rules/crash-outcome.ts'
+import { cautionOf } from '../../../lib/decisions/crash-outcome.ts'
 import { grantOfCharges } from '../../durable/execute/admission.ts'
 import { type ClaimFacts, ClaimReply } from '../../durable/execute/claim-reply.ts'
 import type { JobRow, JobRowExtras } from '../../durable/store.ts'

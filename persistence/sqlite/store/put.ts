@@ -1,7 +1,7 @@
 /** The rows of jobs that are put. durable/execute/requests.ts decides which are refused and which exist. */
 import type { StateCounts } from '../../../lib/backlog.ts'
+import { dueOf } from '../../../lib/decisions/due.ts'
 import type { JobState } from '../../../lib/job.ts'
-import { dueOf } from '../../../lib/rules/due.ts'
 import type { Existed, PutJobs, PutStore } from '../../durable/execute/requests.ts'
 import type { JobRow, JobRowExtras, RowRef } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'

@@ -1,13 +1,13 @@
 /** Queries: one job, a page of jobs, and why a job does not run. They only read, and never many jobs at once. */
 
 import type { KeyReport } from '../../../lib/backlog.ts'
+import { isWaiting } from '../../../lib/decisions/commands.ts'
+import type { Due } from '../../../lib/decisions/due.ts'
 import { JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
 import type { Refusal } from '../../../lib/limits/limit.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'
-import { isWaiting } from '../../../lib/rules/commands.ts'
-import type { Due } from '../../../lib/rules/due.ts'
 import type { ExplainStore, KeyReportStore } from '../../durable/execute/queries.ts'
 import type { JobRow, ListCursor, ListReply, ListRequest, RowRef } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'

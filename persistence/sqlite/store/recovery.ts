@@ -4,8 +4,8 @@
  * durable/execute/recovery.ts decides what happens to each job; tables/crash-reports.ts stores crash reports. Whether a
  * worker is dead is decided by the caller, who has found the worker's lock free.
  */
-import { maxRecovered, maxVerdicts } from '../../../lib/rules/bounds.ts'
-import type { CrashOutcome } from '../../../lib/rules/crash-outcome.ts'
+import { maxRecovered, maxVerdicts } from '../../../lib/decisions/bounds.ts'
+import type { CrashOutcome } from '../../../lib/decisions/crash-outcome.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
 import { type DetachStore, type LeftByCrash, recoverJob } from '../../durable/execute/recovery.ts'
 import type { JobRow } from '../../durable/store.ts'

@@ -4,7 +4,7 @@
  * The excess is found without a count: from the newest on, `most` rows are skipped, and all rows behind them go. This
  * is repeated after a fraction of `most` has ended, so that each ending pays for a bounded number of rows.
  */
-import { maxPruned } from '../../../lib/rules/bounds.ts'
+import { maxPruned } from '../../../lib/decisions/bounds.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'

@@ -5,8 +5,8 @@
  * has lost its job: nothing changes, and the seq is reported as lost.
  */
 import type { SettleKind } from '../../../lib/backlog.ts'
-import type { Due } from '../../../lib/rules/due.ts'
-import { grantOf, startOfKey } from '../../../lib/rules/grants.ts'
+import type { Due } from '../../../lib/decisions/due.ts'
+import { grantOf, startOfKey } from '../../../lib/decisions/grants.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
 import type { RunNotices } from '../../durable/execute/run-reports.ts'
 import { type LeftByRun, type SettledRun, type SettleStore, settleRun } from '../../durable/execute/settle.ts'

@@ -48,7 +48,7 @@ export class SuspectClaims {
   constructor(parts: SuspectClaimsParts) {
     const { db } = parts
     this.#parts = parts
-    // The order is that of inOrderOfSuspects (lib/rules/suspects.ts).
+    // The order is that of inOrderOfSuspects (lib/decisions/suspects.ts).
     this.#from = db.prepare(`
       select ${rowColumns}, r.since from rdq_suspect r left join rdq_job j on j.seq = r.seq
       where r.epoch = ? and r.crashes >= ? and r.crashes < ? order by r.crashes, r.priority, r.seq ${limitParameter}`)

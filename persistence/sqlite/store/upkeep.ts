@@ -3,8 +3,8 @@
  * cleared jobs.
  */
 
-import { maxMadeReady, maxPruned, maxSwept } from '../../../lib/rules/bounds.ts'
-import { wallLookMs } from '../../../lib/rules/due.ts'
+import { maxMadeReady, maxPruned, maxSwept } from '../../../lib/decisions/bounds.ts'
+import { dueCheckAt } from '../../../lib/decisions/due.ts'
 import type { JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement, type SqliteValue } from '../file/database.ts'
 import type { GeneratedIds } from '../tables/generated-ids.ts'
@@ -170,7 +170,7 @@ export class Upkeep {
     if (queue.counts.delayed > 0) {
       next = (this.#firstDue.get(queue.epoch, steady) as number | null) ?? Infinity
       const first = this.#firstDue.get(queue.epoch, dated) as number | null
-      if (first !== null) next = Math.min(next, now + Math.min(first - wall, wallLookMs))
+      if (first !== null) next = Math.min(next, dueCheckAt({ clock: 'wall', at: first }, now, wall))
     }
     if (queue.holds > 0) {
       next = Math.min(next, (this.#nextHold.get(queue.queueId, now, queue.epoch) as number | null) ?? Infinity)

@@ -2,7 +2,7 @@
  * The rows of rdq_cancel_request: runs that are to be cancelled, until they end. The worker of a run is the one that
  * must be notified.
  */
-import { maxCancelRequests } from '../../../lib/rules/bounds.ts'
+import { maxCancelRequests } from '../../../lib/decisions/bounds.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 

@@ -5,7 +5,7 @@
  * no such queue itself. The next exchange of such a queue takes them, in any process and at any later time. They stay
  * until the reply to that exchange is acknowledged, so that the next worker gets them if this one dies before.
  */
-import { maxReportsInExchange } from '../../../lib/rules/bounds.ts'
+import { maxReportsInExchange } from '../../../lib/decisions/bounds.ts'
 import { noReports, type Reports } from '../../durable/execute/exchange.ts'
 import { type JobRow, maxReports } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'

@@ -3,11 +3,12 @@
  *
  * A job's body stays where it was inserted. Its changing fields are in a narrow row that moves from table to table.
  */
+
+import type { Due } from '../../../lib/decisions/due.ts'
+import { keptMs } from '../../../lib/decisions/keep.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
 import type { FurtherStart } from '../../../lib/limits/limit.ts'
-import type { Due } from '../../../lib/rules/due.ts'
-import { keptMs } from '../../../lib/rules/keep.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../file/database.ts'
 import { ManyRows } from '../file/many-rows.ts'

@@ -4,10 +4,10 @@
  * Each transaction reads a row at most once and writes it at most once, so that counters cost nothing per job.
  */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
+import { type Declared, unnamed } from '../../../lib/decisions/rule-settings.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { type KeysPolicy, keysFromText, textOfKeys } from '../../../lib/limits/keys.ts'
 import { type RateRule, rulesFromText } from '../../../lib/rate/rules.ts'
-import { type Declared, unnamed } from '../../../lib/rules/rule-settings.ts'
 import type { QueueState } from '../../durable/execute/queue-state.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'

@@ -2,11 +2,12 @@
  * The rules with a name: one row for each, with what was declared and set for it, its rate, and the queues that wait for
  * it (lib/limits/rule-turns.ts). All queues of the file that have a rule of that name share the row.
  */
+
+import { type NamedSettings, named, namedInForce } from '../../../lib/decisions/rule-settings.ts'
 import { type Demand, type NamedRule, nextInTurn, noteWaits } from '../../../lib/limits/named-rules.ts'
 import { RuleTurns, type RuleWait } from '../../../lib/limits/rule-turns.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { type RateRule, ruleFromJson } from '../../../lib/rate/rules.ts'
-import { type NamedSettings, named, namedInForce } from '../../../lib/rules/rule-settings.ts'
 import type { StoredRule } from '../../durable/execute/limit-store.ts'
 import { forgetWaits } from '../../durable/execute/rules.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'

@@ -5,7 +5,7 @@ import { systemClock } from '../../../lib/clock.ts'
 import { loadSqlite } from '../file/library.ts'
 import type { Opening } from '../file/opening.ts'
 import type { ToThread } from './messages.ts'
-import { type Port, runThread } from './run.ts'
+import { type Port, runThread } from './run-thread.ts'
 
 const portOf = (port: MessagePort): Port => ({
   post: message => port.postMessage(message),

@@ -61,7 +61,7 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
   /** As of the last answer of the backlog. */
   const counts = { pending: 0, delayed: 0 }
   const open = (): void => intake.open({ put, counts } as unknown as BacklogSession)
-  const one = (payload: string, options?: PutOptions): void => intake.takeOne(intake.record(payload, options))
+  const one = (payload: string, options?: PutOptions): void => intake.addOne(intake.record(payload, options))
   /** Jobs that are put together, all or none. */
   const many = (...payloads: string[]): PutCall => {
     const records = payloads.map(payload => intake.record(payload, undefined))
@@ -71,7 +71,7 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
       accepted: () => log.push(`accepted ${payloads}`),
       refused: error => log.push(`refused ${payloads}: ${(error as Error).name}`),
     }
-    intake.take(call)
+    intake.add(call)
     return call
   }
   return { clock, lifecycle, intake, log, batches, accepted, backlog, counts, open, one, many }
@@ -122,7 +122,7 @@ test('intake: many jobs without options are sent in columns, few as records', as
   const { intake, batches, open } = setup()
   open()
   const plain = (count: number): void => {
-    for (let i = 0; i < count; i++) t.true(intake.takePlain(i, () => {}))
+    for (let i = 0; i < count; i++) t.true(intake.addPlain(i, () => {}))
   }
   plain(16)
   await settle()
@@ -174,7 +174,7 @@ const alwaysOutstanding = (turns: number) => {
     replies.shift()?.resolve(undefined)
     await settle()
     const record = made.intake.record(payload, undefined)
-    made.intake.takeOne(record)
+    made.intake.addOne(record)
     await settle()
     return record
   }
@@ -194,7 +194,7 @@ test('intake: a job is queued at the instant of its put, though the backlog is n
   const { clock, intake } = setup()
   for (let i = 0; i < 3; i++) {
     const record = intake.record(i, undefined)
-    intake.takeOne(record)
+    intake.addOne(record)
     t.is(record.queuedAt, clock.wall())
     await clock.advance(1_000)
   }
@@ -203,10 +203,10 @@ test('intake: a job is queued at the instant of its put, though the backlog is n
 test('intake: jobs in columns are queued at the instants of their puts, though the backlog is not open', async t => {
   const { clock, intake, accepted, open } = setup()
   const start = clock.wall()
-  intake.takePlain('a', () => {})
-  intake.takePlain('b', () => {})
+  intake.addPlain('a', () => {})
+  intake.addPlain('b', () => {})
   await clock.advance(1_000)
-  intake.takePlain('c', () => {})
+  intake.addPlain('c', () => {})
   open()
   await settle()
 

@@ -1,8 +1,8 @@
 /** Limits and sharing by key in the store: one for all processes of a name, across crashes and restarts. */
 import type { FurtherStart, Grant } from '../../../lib/backlog.ts'
+import { furtherOf } from '../../../lib/decisions/grants.ts'
 import { type KeysPolicy, noKeys } from '../../../lib/limits/keys.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
-import { furtherOf } from '../../../lib/rules/grants.ts'
 import type { ExchangeReply, KeysReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'

@@ -1,8 +1,8 @@
 /** Rules with a name in the store: shared by all queues that have them, over all processes, restarts and crashes. */
 import type { FurtherStart } from '../../../lib/backlog.ts'
+import { furtherOf } from '../../../lib/decisions/grants.ts'
 import { patienceMs } from '../../../lib/limits/rule-turns.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
-import { furtherOf } from '../../../lib/rules/grants.ts'
 import type { ExchangeReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'

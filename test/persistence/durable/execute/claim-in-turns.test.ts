@@ -1,7 +1,7 @@
 /** A claim in which keys take turns. */
 import test from 'ava'
+import type { Ordered } from '../../../../lib/decisions/order.ts'
 import { unlimited } from '../../../../lib/limits/limit.ts'
-import type { Ordered } from '../../../../lib/rules/order.ts'
 import type { Obstacle } from '../../../../persistence/durable/execute/admission.ts'
 import { claimInTurns, type KeyInTurn, KeysInTurn } from '../../../../persistence/durable/execute/claim-in-turns.ts'
 import { ClaimReply } from '../../../../persistence/durable/execute/claim-reply.ts'

@@ -14,7 +14,7 @@ import { attachSession, SqliteBacklog } from '../../../../persistence/sqlite/bac
 import { BacklogBusyError, BacklogFileError, SqliteTooOldError } from '../../../../persistence/sqlite/errors.ts'
 import { checkVersion, loadSqlite } from '../../../../persistence/sqlite/file/library.ts'
 import { findFile } from '../../../../persistence/sqlite/file/open.ts'
-import { runThread } from '../../../../persistence/sqlite/thread/run.ts'
+import { runThread } from '../../../../persistence/sqlite/thread/run-thread.ts'
 import type { ThreadHost } from '../../../../persistence/sqlite/thread/thread-host.ts'
 import { VirtualClock } from '../../../../testing/index.ts'
 import { fileSessions, job, put } from '../../../support/file-sessions.ts'

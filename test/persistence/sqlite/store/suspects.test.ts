@@ -1,6 +1,6 @@
 /** How the file counts its suspects. Which jobs they are, and how they run, is in the store contract. */
 import test from 'ava'
-import { inOrderOfSuspects } from '../../../../lib/rules/suspects.ts'
+import { inOrderOfSuspects } from '../../../../lib/decisions/suspects.ts'
 import type { Ending } from '../../../../testing/contract/store-requests.ts'
 import { fileName, Process } from '../../../support/sqlite-store.ts'
 

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { dueOf, dueOfCommand } from '../../../lib/rules/due.ts'
+import { dueOf, dueOfCommand } from '../../../lib/decisions/due.ts'
 
 const now = 1_000
 const wall = 50_000

@@ -1,7 +1,7 @@
 import test from 'ava'
+import { cancelEffect, isWaiting, knownJob, refuseByState, type StateCommand } from '../../../lib/decisions/commands.ts'
 import { JobStateError, JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
-import { cancelEffect, isWaiting, knownJob, refuseByState, type StateCommand } from '../../../lib/rules/commands.ts'
 
 const states: readonly JobState[] = ['pending', 'delayed', 'underway', 'finished', 'failed', 'cancelled']
 const accepted: Readonly<Record<StateCommand, readonly JobState[]>> = {

@@ -1,8 +1,8 @@
 import test from 'ava'
+import { explainWait, limitedBy, reasonInQueue } from '../../../lib/decisions/explain.ts'
 import { blockingByRules } from '../../../lib/limits/named-rules.ts'
 import { RuleTurns } from '../../../lib/limits/rule-turns.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
-import { explainWait, limitedBy, reasonInQueue } from '../../../lib/rules/explain.ts'
 
 const now = 1_000
 const wall = 50_000

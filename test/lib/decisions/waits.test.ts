@@ -1,5 +1,5 @@
 import test from 'ava'
-import { keepsWaits } from '../../../lib/rules/waits.ts'
+import { keepsWaits } from '../../../lib/decisions/waits.ts'
 
 test('waits: only an exchange without room leaves them as they are, while slots are free and jobs may start', t => {
   t.true(keepsWaits({ room: 0, mayLaunch: true }))

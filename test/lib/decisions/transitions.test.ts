@@ -1,7 +1,14 @@
 import test from 'ava'
 import type { SettleKind, Settlement } from '../../../lib/backlog.ts'
+import {
+  attemptAfter,
+  dueAfter,
+  freesStart,
+  goBack,
+  putAnew,
+  transitionOf,
+} from '../../../lib/decisions/transitions.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { attemptAfter, dueAfter, freesStart, goBack, putAnew, transitionOf } from '../../../lib/rules/transitions.ts'
 
 const now = 1_000
 

@@ -1,5 +1,4 @@
 import test from 'ava'
-import { parseRate, type RateRule } from '../../../lib/rate/rules.ts'
 import {
   clearRules,
   declareRules,
@@ -11,7 +10,8 @@ import {
   rulesInForce,
   setRules,
   unnamed,
-} from '../../../lib/rules/rule-settings.ts'
+} from '../../../lib/decisions/rule-settings.ts'
+import { parseRate, type RateRule } from '../../../lib/rate/rules.ts'
 
 const rule = (limit: number, name?: string): readonly RateRule[] =>
   parseRate('rate', { limit, per: 1_000, ...(name !== undefined && { name }) })

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { hold } from '../../../lib/rules/holds.ts'
+import { hold } from '../../../lib/decisions/holds.ts'
 
 /** What is held by the end, of a queue that has the rule 'gateway'. */
 function heldBy(heldKey: string | undefined, heldRule: string | undefined): readonly string[] {

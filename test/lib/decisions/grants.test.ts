@@ -1,5 +1,5 @@
 import test from 'ava'
-import { furtherOf, grantOf, startOf, startOfKey } from '../../../lib/rules/grants.ts'
+import { furtherOf, grantOf, startOf, startOfKey } from '../../../lib/decisions/grants.ts'
 
 test('grants: a grant is a number if only the rate of the queue counts, and a record with further starts', t => {
   const grant = grantOf(3, startOfKey('acme', 7))

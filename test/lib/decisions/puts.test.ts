@@ -1,8 +1,8 @@
 import test from 'ava'
+import { neverStarts, refuseCost, refuseOtherPayload, refuseOverfull } from '../../../lib/decisions/puts.ts'
 import { CostError, IdConflictError, QueueFullError } from '../../../lib/errors.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
-import { neverStarts, refuseCost, refuseOtherPayload, refuseOverfull } from '../../../lib/rules/puts.ts'
 
 const tokens: RateRule = { limit: 10, perMs: 1_000, unit: 'tokens', burst: undefined } as never
 

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { inOrderOfStart } from '../../../lib/rules/order.ts'
+import { inOrderOfStart } from '../../../lib/decisions/order.ts'
 
 test('order: the most important job starts first, and among equal ones the one put first', t => {
   const jobs = [

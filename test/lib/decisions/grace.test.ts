@@ -1,5 +1,5 @@
 import test from 'ava'
-import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../../lib/rules/grace.ts'
+import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../../lib/decisions/grace.ts'
 
 const second = [{ perMs: 1_000 }]
 const hour = [{ perMs: 3_600_000 }]

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { overriddenOf } from '../../../lib/rules/settings.ts'
+import { overriddenOf } from '../../../lib/decisions/settings.ts'
 
 test('settings: a setting that differs from its declaration is overridden, and no other is', t => {
   const none = { globalWidth: Infinity, declaredGlobalWidth: undefined }

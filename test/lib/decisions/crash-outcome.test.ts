@@ -1,6 +1,6 @@
 import test from 'ava'
 import { launchAlone, reportedFirst } from '../../../lib/backlog.ts'
-import { type CrashedJob, type CrashPolicy, cautionOf, crashOutcome } from '../../../lib/rules/crash-outcome.ts'
+import { type CrashedJob, type CrashPolicy, cautionOf, crashOutcome } from '../../../lib/decisions/crash-outcome.ts'
 
 const fresh: CrashedJob = {
   crashes: 0,
