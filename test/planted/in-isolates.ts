@@ -22,14 +22,14 @@ export const inIsolates: readonly Plant[] = [
       },
     ],
     why: 'I23: a job that ends its isolate takes along all that were beside it before',
-    finders: ['flow/isolates-simulated'],
+    finders: ['flow/isolates-simulated', 'simulation/isolates'],
   },
   {
     name: 'a suspect whose next crash fails it runs beside others',
     file: 'lib/isolate/isolates.ts',
     edits: [{ find: 'if (crashes > 0 && crashes >= aloneFrom(crashLimit)) {', replace: 'if (crashes > crashLimit) {' }],
     why: 'I23: a job may fail for the crash of its neighbour',
-    finders: ['flow/isolates-simulated'],
+    finders: ['flow/isolates-simulated', 'simulation/isolates'],
   },
   {
     name: 'a crash of an isolate is not stored in memory',

@@ -21,7 +21,7 @@ export interface BodyContext {
   readonly over: boolean
   /** Registers a body that waits for a command. */
   waits(body: WaitingBody): void
-  /** Blocks the event loop for that long. */
+  /** Blocks the event loop for that long. In an isolate that may be for ever. */
   block(ms: number): void
   /** Called before the body passes a value that no file can store. */
   unstorable(): void
@@ -29,7 +29,7 @@ export interface BodyContext {
   spends(): void
   /** Called before the body holds the rule that its queue shares. */
   holds(): void
-  /** Kills the process. `ranMs`: how long the body has run. */
+  /** Kills the process, or the isolate. `ranMs`: how long the body has run. */
   die(ranMs: number): void
   /** Finishes the job in a transaction of the user. */
   within(task: Task, value: string, undo: boolean): void
@@ -124,6 +124,9 @@ export function bodyOf(context: BodyContext): Handler<Script, string> {
       case 'within undone':
         context.within(task, `job ${n}`, endOf(script, task) === 'within undone')
         return `job ${n}`
+      case 'hangs':
+        context.block(Infinity)
+        return 'late'
       case 'dies':
         context.die(context.clock.now() - calledAt)
         return 'never heard'

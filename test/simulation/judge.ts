@@ -1,5 +1,6 @@
 /** Checks the history of a run against all invariants that can be judged in it. */
 import { type CheckOptions, check, type Entry, type Invariant, invariants } from '../../testing/index.ts'
+import { asHandedOver, asProcesses } from './isolates.ts'
 import { stallMost } from './plan.ts'
 import type { World } from './world.ts'
 
@@ -67,6 +68,7 @@ export function judge(world: World): string[] {
   const memory = config.backlog === 'memory'
   // A setting takes effect on a file with an exchange, which may be behind others at the same instant.
   const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }
+  if (config.isolate) return judgeOfIsolates(world, entries, { ...bounds, except })
   // Such a job may start after a width was lowered, but never above the widest.
   const others = invariants.filter(invariant => !late.includes(invariant))
   if (!lossy) {
@@ -80,6 +82,22 @@ export function judge(world: World): string[] {
   }
   const after = { ...bounds, except: [...except, ...unknownAfterLoss] }
   return cutAtLosses(entries).flatMap((part, i) => lines(part, i === 0 ? { ...bounds, except } : after))
+}
+
+/** Those that compare a start with what its queue did meanwhile: it counts from when its job was handed over. */
+const ofStarts: readonly Invariant[] = ['I3', 'I10', 'I11']
+
+/** An isolate starts when it is needed and messages take a while, so a start may be later than possible (I6). */
+function judgeOfIsolates(world: World, entries: readonly Entry[], { except = [], ...bounds }: CheckOptions): string[] {
+  const others = (own: readonly Invariant[]): Invariant[] => [
+    ...except,
+    ...invariants.filter(invariant => !own.includes(invariant)),
+  ]
+  return [
+    ...lines(entries, { ...bounds, except: [...except, ...ofStarts, 'I6', 'I23'] }),
+    ...lines(asHandedOver(entries), { ...bounds, except: others(ofStarts) }),
+    ...lines(asProcesses(entries, world.isolateFacts), { ...bounds, except: others(['I23']) }),
+  ]
 }
 
 /** The invariants of a backlog, which has the entries of one process if it is in memory. */

@@ -30,8 +30,10 @@ export type End =
   /** Finishes its job in a transaction of its own in the same file, or undoes that and returns. */
   | 'within'
   | 'within undone'
-  /** Kills its process. */
+  /** Kills its process, or its isolate. */
   | 'dies'
+  /** In an isolate: blocks its loop for ever. */
+  | 'hangs'
 
 export interface Script {
   /** Names the job: its id is `j<n>`. */
@@ -77,6 +79,17 @@ export interface Config {
   readonly cost?: number | 'by payload' | undefined
   /** A second queue, with which this one shares a named rule. */
   readonly beside?: BesidePlan | undefined
+  /** The handler runs in isolates. */
+  readonly isolate?: IsolatePlan | undefined
+}
+export interface IsolatePlan {
+  readonly kind: 'thread' | 'process'
+  readonly count: number
+  readonly jobs: number
+  readonly graceMs: number
+  readonly idleMs: number
+  /** How many loads of the module fail at first. */
+  readonly refusals: number
 }
 /** The second queue. */
 /** What both queues keep of jobs that have ended. */
@@ -186,6 +199,10 @@ export type Command =
       readonly what: 'crash' | 'thread dies' | 'busy' | 'full' | 'disk' | 'slow' | 'refused'
     }
   | { readonly do: 'power cut' }
+  /** One of the isolates of a process ends by itself, or its loop is blocked: for ever, or for so long. */
+  | { readonly do: 'isolate dies'; readonly who: number; readonly which: number }
+  | { readonly do: 'isolate blocks'; readonly who: number; readonly which: number; readonly ms: number }
+  | { readonly do: 'isolateCount'; readonly who: number; readonly count: number }
   /** Same as a program that cleans up /tmp. */
   | { readonly do: 'remove lock files' }
 
@@ -221,7 +238,42 @@ export function planOf(seed: number): Plan {
   for (let left = 10 + chance.below(26); left > 0; left--) commands.push(maker.next())
   if (sqlite && chance.once(6)) commands.splice(1 + chance.below(commands.length), 0, ...noticedByWeb(chance))
   const plan = withBeside({ seed, config, commands }, new Chance(seed ^ 0xbe51de))
-  return withUnits(withKeysListed(plan, new Chance(seed ^ 0x6e75)), new Chance(seed ^ 0xb17e5))
+  const withAll = withUnits(withKeysListed(plan, new Chance(seed ^ 0x6e75)), new Chance(seed ^ 0xb17e5))
+  return withIsolates(withAll, new Chance(seed ^ 0x150_1a7e))
+}
+
+/** In some runs the handler runs in isolates, which die, hang and answer late, by their jobs or by themselves. */
+function withIsolates(plan: Plan, chance: Chance): Plan {
+  if (!chance.once(8)) return plan
+  const isolate: IsolatePlan = {
+    ...{ kind: chance.pick(['process', 'process', 'thread']), count: chance.pick([1, 2, 3]) },
+    ...{ jobs: chance.pick([Infinity, Infinity, 3]), graceMs: chance.pick([5, 40]) },
+    ...{ idleMs: chance.pick([50, 60_000]), refusals: chance.pick([0, 0, 0, 1, 2]) },
+  }
+  const scriptOf = (script: Script): Script => {
+    // A transaction of the user cannot leave the thread of its backlog.
+    const ends = script.ends.map(end => (end === 'within' || end === 'within undone' ? 'ok' : end))
+    const bad = chance.once(3) ? [chance.pick(['dies', 'dies', 'hangs'] as const)] : []
+    return { ...script, ends: [...bad, ...ends] }
+  }
+  const commands = plan.commands.flatMap((command): Command[] => {
+    const own = command.do === 'put' ? { ...command, scripts: command.scripts.map(scriptOf) } : command
+    // Isolates take a while to start.
+    if (own.do === 'put' && chance.once(2)) return [own, { do: 'advance', ms: chance.pick([10, 25, 60, 400]) }]
+    if (!chance.once(4)) return [own]
+    const [who, which] = ['who' in command ? command.who : 0, chance.below(3)]
+    const ms = chance.pick([2, 15, 60, Infinity])
+    const more: readonly Command[] = [
+      { do: 'isolate dies', who, which },
+      { do: 'isolate blocks', who, which, ms },
+      { do: 'isolateCount', who, count: chance.pick([1, 2, 4]) },
+    ]
+    return [own, chance.pick(more)]
+  })
+  commands.splice(1, 0, batchOf(chance), { do: 'advance', ms: chance.pick([25, 60, 400]) })
+  // Only an abort ends a body that hangs.
+  const timeoutMs = chance.once(2) ? Math.min(plan.config.timeoutMs, 30) : plan.config.timeoutMs
+  return { ...plan, config: { ...plan.config, timeoutMs, isolate }, commands }
 }
 
 /** In some runs jobs cost two units, which rules of the queue and of its keys count, and bodies correct the cost. */
@@ -253,6 +305,17 @@ function withUnits(plan: Plan, chance: Chance): Plan {
   const { config } = plan
   const keys = config.keys && keysOf(config.keys)
   return { ...plan, config: { ...config, rate: ratesOf(config.rate), ...(keys && { keys }) }, commands }
+}
+
+/** Jobs of which some end their isolate, while the others are beside them. */
+function batchOf(chance: Chance): Command {
+  const scripts = Array.from({ length: 3 + chance.below(5) }, (_, i): Script => {
+    const ends = chance.pick<readonly End[]>([['ok'], ['ok'], ['dies'], ['dies'], ['hangs', 'ok']])
+    const as = chance.pick(['plain', 'async', 'async', 'generator'] as const)
+    return { n: 500 + i, as, ms: chance.pick([0, 3, 10, 40]), ends, steps: chance.below(2), stubborn: false }
+  })
+  const options = { priority: 0, delay: 0, wall: false, key: '', tokens: 0, signal: false, undo: false }
+  return { do: 'put', who: 0, by: 'putMany', scripts, ...options }
 }
 
 /** In some runs a second queue shares a rule, and jobs have a cost by default. */

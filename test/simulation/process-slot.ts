@@ -2,6 +2,7 @@
 import type { DispatchQueue } from '../../lib/index.ts'
 import type { SimulatedProcess } from '../../testing/simulated/process.ts'
 import type { BesideQueue } from './beside.ts'
+import type { IsolatesOfLife } from './isolates.ts'
 import type { Command, Script } from './plan.ts'
 
 export type Queue = DispatchQueue<Script, string>
@@ -15,6 +16,8 @@ export class ProcessSlot {
   life = ''
   /** The second queue of the process, until it has stopped. */
   beside: BesideQueue | undefined
+  /** The isolates of its queue objects. */
+  isolates: IsolatesOfLife[] = []
   /** All lives of queue objects in the present process. */
   lives: string[] = []
   /** Faults that wait for their point. */

@@ -86,6 +86,7 @@ async function rest(world: World): Promise<string[]> {
   for (const slot of slots) {
     slot.armed = []
     slot.process?.thaw()
+    for (const isolates of slot.isolates) isolates.mend()
     // Its thread died twice, so its process must be restarted, as the error says.
     if (slot.queue && world.config.backlog === 'sqlite' && !slot.process?.thread) world.crash(slot)
   }

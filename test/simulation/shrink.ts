@@ -57,6 +57,7 @@ const plainest: Partial<Config> = {
   ...{
     keys: undefined,
     globalWidth: undefined,
+    isolate: undefined,
     keepMs: 600_000,
     idsMs: 600_000,
     stallMs: 300_000,

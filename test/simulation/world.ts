@@ -6,6 +6,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { CancelledError } from '../../lib/errors.ts'
 import {
   DispatchQueue,
+  type IsolateOptions,
   type Job,
   type Key,
   type KeyInfo,
@@ -13,23 +14,26 @@ import {
   MemoryBacklog,
   type PutOptions,
   type QueueOptions,
-  type Task,
 } from '../../lib/index.ts'
-import { History } from '../../testing/index.ts'
+import type { Handler } from '../../lib/run/run.ts'
 import { Chance } from '../../testing/simulated/chance.ts'
 import type { Disk, Image } from '../../testing/simulated/disk.ts'
 import { Machine } from '../../testing/simulated/machine.ts'
 import { SimulatedProcess } from '../../testing/simulated/process.ts'
 import type { Point, SimulatedThread } from '../../testing/simulated/thread.ts'
+import type { RecordHandler } from '../../testing/witness.ts'
+import type { SimulatedIsolate } from '../support/simulated-isolates.ts'
 import { openBeside, putBeside, stopBeside } from './beside.ts'
-import { bodyOf, generates, type WaitingBody } from './bodies.ts'
+import { type BodyContext, bodyOf, generates, type WaitingBody } from './bodies.ts'
 import { Faults } from './faults.ts'
+import { HistoryOfIsolates, type IsolateFact, IsolatesOfLife } from './isolates.ts'
 import { listen } from './listeners.ts'
 import { Own } from './own.ts'
 import {
   type Command,
   type Config,
   hostileKeys,
+  type IsolatePlan,
   type KeyPlan,
   type KeysPlan,
   keepOf,
@@ -58,7 +62,8 @@ export class World {
   readonly machine: Machine
   readonly disk: Disk
   readonly path: string
-  readonly history: History
+  readonly history: HistoryOfIsolates
+  readonly isolateFacts: IsolateFact[] = []
   readonly slots: readonly ProcessSlot[] = [new ProcessSlot(0), new ProcessSlot(1), new ProcessSlot(2)]
   readonly faults: Faults = new Faults()
   readonly waitingBodies: WaitingBody[] = []
@@ -92,7 +97,7 @@ export class World {
     if (pooled) machine.library = () => pooled.library
     this.startedWall = machine.wall
     const clock = { now: () => machine.now, wall: () => machine.wall } as Clock
-    this.history = new History({ clock })
+    this.history = new HistoryOfIsolates({ clock })
     this.#pooled = pooled
     this.#own = new Own({ path: this.path, pooled, history: this.history, faults: this.faults, queueName })
     if (this.config.durability === 'process') this.#synced = disk.image(this.path)
@@ -114,41 +119,21 @@ export class World {
       slot.lives = []
     }
     const { process } = slot
-    const { config, machine } = this
+    const { config } = this
     const life = `${slot.who}.${++this.#lives}`
-    const context = {
-      clock: process.clock,
-      life,
-      waits: (body: WaitingBody) => (this.over ? body.finish() : void this.waitingBodies.push(body)),
-      block: (ms: number) => {
-        this.faults.fired('a body that holds up its loop')
-        machine.pass(ms)
-        this.history.add({ kind: 'block', ms }, life)
-      },
-      within: (task: Task, value: string, undo: boolean) => this.#own.finish(task, value, undo),
-      holds: () => this.faults.fired('a rule that is held'),
-      unstorable: () => this.faults.fired('a value that cannot be stored'),
-      spends: () => this.faults.fired('a cost that is corrected'),
-      die: (ranMs: number) => {
-        const known = ranMs > launchKnownMs ? 'when its launch is known' : 'before its launch is known'
-        this.faults.fired(`a body that kills its process ${known}`)
-        this.crash(slot)
-      },
-    }
-    const world = this
-    const body = bodyOf({
-      ...context,
-      get over() {
-        return world.over
-      },
-    })
     if (keys !== this.config.keys) this.faults.fired('keys that are declared anew')
     const options: QueueOptions<Script, string> = {
       ...this.#options(process, life, works),
       ...(keys && { keys: keysOf(keys) }),
     }
+    const isolate = works ? config.isolate : undefined
     slot.queue = this.history.watch(
-      record => new DispatchQueue<Script, string>(works ? record(body, generates) : null, options),
+      record => {
+        if (!works) return new DispatchQueue<Script, string>(null, options)
+        if (!isolate) return new DispatchQueue<Script, string>(record(this.#bodyHere(slot, life), generates), options)
+        const url = this.#elsewhere(slot, life, isolate, record)
+        return new DispatchQueue<Script, string>(url as never, { ...options, isolate: isolateOf(isolate) })
+      },
       {
         process: life,
         attempts: config.attempts,
@@ -164,18 +149,85 @@ export class World {
     const opened = (): void => {
       if (slot.queue === queue) slot.opened = true
     }
-    // A queue that cannot open its backlog is replaced later.
-    queue.ready().then(opened, () => {
+    const ready = (): Promise<void> => queue.ready().then(opened, refused)
+    // A module is loaded again until that succeeds. A queue that cannot open its backlog is replaced later.
+    const refused = (error: { code?: string }): Promise<void> | void => {
+      if (error.code === 'HANDLER_LOAD') return ready()
       this.track(`stop of ${life}, which did not open`, life, queue.stop())
       stopBeside(this, slot, { cancelUnderway: true })
       this.#gone(slot, queue)
-    })
+    }
+    void ready()
     slot.life = life
     slot.stopping = false
     slot.works = works
     slot.lives.push(life)
     listen(this, slot, slot.queue)
     if (config.beside && options.backlog) openBeside(this, slot, works, process, options.backlog)
+  }
+  /** The handler, as it runs in the loop of its process. */
+  #bodyHere(slot: ProcessSlot, life: string): Handler<Script, string> {
+    const { machine, faults, waitingBodies } = this
+    return this.#bodyOf({
+      ...{ clock: (slot.process as SimulatedProcess).clock, life },
+      waits: body => (this.over ? body.finish() : void waitingBodies.push(body)),
+      block: ms => {
+        faults.fired('a body that holds up its loop')
+        machine.pass(ms)
+        this.history.add({ kind: 'block', ms }, life)
+      },
+      die: ranMs => {
+        const known = ranMs > launchKnownMs ? 'when its launch is known' : 'before its launch is known'
+        faults.fired(`a body that kills its process ${known}`)
+        this.crash(slot)
+      },
+    })
+  }
+  /** The address of the handler, which runs in isolates. */
+  #elsewhere(slot: ProcessSlot, life: string, plan: IsolatePlan, record: RecordHandler): URL {
+    const { faults, history, isolateFacts: facts } = this
+    const process = slot.process as SimulatedProcess
+    if (plan.refusals > 0) faults.fired('a module that cannot be loaded at first')
+    const isolates = new IsolatesOfLife(process, { history, facts, life }, plan, record, generates, isolate =>
+      this.#bodyOf({
+        ...{ clock: isolate.clock, life },
+        waits: ({ who, finish, fail }) => {
+          const body: WaitingBody = {
+            who,
+            finish: () => isolate.isDead || finish(),
+            fail: error => isolate.isDead || fail(error),
+          }
+          this.over ? body.finish() : this.waitingBodies.push(body)
+        },
+        block: ms => this.#block(isolates, isolate, ms),
+        die: () => {
+          faults.fired('a body that ends its isolate')
+          isolates.die(isolate)
+        },
+      }),
+    )
+    if (this.over) isolates.mend()
+    slot.isolates.push(isolates)
+    return isolates.handler
+  }
+  #block(isolates: IsolatesOfLife, isolate: SimulatedIsolate, ms: number): void {
+    if (this.over) return
+    this.faults.fired(ms === Infinity ? 'an isolate that hangs' : 'an isolate that answers late')
+    isolates.block(isolate, this.machine.now + ms)
+  }
+  #bodyOf(means: Pick<BodyContext, 'clock' | 'life' | 'waits' | 'block' | 'die'>): Handler<Script, string> {
+    const world = this
+    const { faults } = this
+    return bodyOf({
+      ...means,
+      within: (task, value, undo) => this.#own.finish(task, value, undo),
+      holds: () => faults.fired('a rule that is held'),
+      unstorable: () => faults.fired('a value that cannot be stored'),
+      spends: () => faults.fired('a cost that is corrected'),
+      get over() {
+        return world.over
+      },
+    })
   }
   #options(process: SimulatedProcess, life: string, works: boolean): QueueOptions<Script, string> {
     const { config } = this
@@ -287,9 +339,20 @@ export class World {
       case 'freeze':
         if (this.machine.now < this.#renewedAt) return
         this.faults.fired('a process that is frozen')
+        for (const isolates of slot.isolates) isolates.freeze()
         return process.freeze()
       case 'thaw':
+        for (const isolates of slot.isolates) isolates.unblock()
         return process.thaw()
+      case 'isolate dies':
+      case 'isolate blocks': {
+        const all = slot.isolates.flatMap(isolates => isolates.living.map(isolate => ({ isolates, isolate })))
+        const { isolates, isolate } = all[command.which % Math.max(all.length, 1)] ?? {}
+        if (!isolates || !isolate) return
+        if (command.do === 'isolate blocks') return this.#block(isolates, isolate, command.ms)
+        this.faults.fired('an isolate that ends by itself')
+        return isolates.die(isolate)
+      }
       case 'thread dies':
         return this.#threadDies(slot)
       case 'at point':
@@ -351,6 +414,12 @@ export class World {
               queue.width = command.width
             })
           : undefined
+      case 'isolateCount':
+        if (!slot.works || !this.config.isolate) return
+        return set(() => {
+          this.faults.fired('a number of isolates that is set')
+          queue.isolateCount = command.count
+        })
       case 'rate':
         this.#setsRate(slot)
         return set(() => {
@@ -492,6 +561,7 @@ export class World {
     const { process } = slot
     if (!process) return
     process.kill()
+    for (const isolates of slot.isolates.splice(0)) isolates.crash()
     this.unsure ||= slot.requestsShared && this.config.backlog === 'sqlite' && !this.over
     slot.requestsShared = false
     for (const life of slot.lives) this.history.crash(life)
@@ -570,6 +640,10 @@ export class World {
 /** The default cost of a job, which a function may compute from its payload. */
 function costOf(cost: NonNullable<Config['cost']>): NonNullable<QueueOptions<Script, string>['cost']> {
   return cost === 'by payload' ? ({ n }) => ({ tokens: n % 4 }) : { tokens: cost }
+}
+
+function isolateOf({ kind, count, jobs, graceMs: grace, idleMs: idle }: IsolatePlan): IsolateOptions {
+  return { kind, count, jobs, grace, idle }
 }
 
 /** The options that the plan stands for. */

@@ -23,12 +23,20 @@ export class SimulatedIsolate {
   jobs = 0
   readonly #events: IsolateEvents
   readonly #deliver: (deliver: () => void) => void
+  readonly #died: (isolate: SimulatedIsolate) => void
 
   /** @param deliver Delivers what it reports. Its end comes after all that it had sent. */
-  constructor(opening: Opening, events: IsolateEvents, clock: Clock, deliver: (deliver: () => void) => void) {
+  constructor(
+    opening: Opening,
+    events: IsolateEvents,
+    clock: Clock,
+    deliver: (deliver: () => void) => void,
+    died: (isolate: SimulatedIsolate) => void = () => {},
+  ) {
     this.id = opening.id
     this.#events = events
     this.#deliver = deliver
+    this.#died = died
     const live =
       (callback: () => void): (() => void) =>
       () => {
@@ -46,9 +54,15 @@ export class SimulatedIsolate {
   /** It ends by itself, or is killed. */
   die(exitCode = 1): void {
     if (this.isDead) return
+    this.disappear()
+    this.#deliver(() => this.#events.ended({ exitCode, signal: undefined, error: undefined }))
+  }
+  /** It ends together with the process of its queue, to which nothing is reported. */
+  disappear(): void {
+    if (this.isDead) return
     this.isDead = true
     this.running.clear()
-    this.#deliver(() => this.#events.ended({ exitCode, signal: undefined, error: undefined }))
+    this.#died(this)
   }
   sleep(ms: number): Promise<void> {
     return new Promise(go => void this.clock.at(this.clock.now() + ms, go))
@@ -62,12 +76,14 @@ export class SimulatedIsolates {
   /** How many loads of the module fail, from the next one on. */
   refusals = 0
 
-  constructor(clock: Clock, chance: Chance, body: Body, maxDelayMs = 3) {
+  /** @param loops Without them all isolates share the loop of their queue. */
+  constructor(clock: Clock, chance: Chance, body: Body, loops?: IsolateLoops, maxDelayMs = 3) {
     const delay = (): number => chance.real() * maxDelayMs
     spawnWith(this.handler, async (opening: Opening, events: IsolateEvents): Promise<Spawned> => {
-      const deliverTo = lineOf(clock, delay)
+      const own = loops?.start(opening.id) ?? clock
+      const deliverTo = lineOf(own, delay)
       const deliverFrom = lineOf(clock, delay)
-      const isolate = new SimulatedIsolate(opening, events, clock, deliverFrom)
+      const isolate = new SimulatedIsolate(opening, events, own, deliverFrom, isolate => loops?.died(isolate))
       this.all.push(isolate)
       const host = new Host(opening, {
         clock: isolate.clock,
@@ -79,7 +95,10 @@ export class SimulatedIsolates {
         load: async () => {
           await isolate.sleep(delay() * 5)
           if (this.refusals-- > 0) throw new Error('the module is not there yet')
-          return { default: (payload: never, task: Task) => body(payload, task, isolate) }
+          // One that has died calls nothing more in the same step.
+          const call = (payload: never, task: Task): unknown =>
+            isolate.isDead ? new Promise(() => {}) : body(payload, task, isolate)
+          return { default: call }
         },
         exit: () => isolate.die(0),
       })
@@ -105,6 +124,14 @@ export class SimulatedIsolates {
   get bodies(): number {
     return this.living.reduce((sum, { running }) => sum + running.size, 0)
   }
+}
+
+/** Loops of their own for isolates. */
+export interface IsolateLoops {
+  /** The clock of an isolate that starts. */
+  start(id: number): Clock
+  /** It runs nothing any more. */
+  died(isolate: SimulatedIsolate): void
 }
 
 /** Messages of one direction, which arrive late and in order. */
