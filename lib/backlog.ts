@@ -51,13 +51,17 @@
  * - B14. A report about a job with another fence changes nothing.
  * - B15. A job that goes back keeps its place in the order. Only `retry` uses an attempt. A wait counts from the
  *   exchange on.
- * - B16. A claim is charged to the rate, and to that of its key. A confirmed launch counts from its own instant; a launch that did not happen
- *   does not count. A job is launched before `graceUntil`, or goes back.
+ * - B16. A claim is charged to the rate, to that of its key, and to each named rule of the queue. A confirmed launch
+ *   counts from its own instant; a launch that did not happen does not count. A job is launched before `graceUntil`, or
+ *   goes back.
  * - B17. A job that ends without a call of its handler is reported by the exchange that ends it: a lowered limit is
  *   below its cost, it went back although its cancel had been requested, or its payload cannot be read.
  * - B18. An exchange says when to look again if nothing wakes the queue before: a job comes due, or a rule has capacity
  *   again.
  * - B19. A job whose body still runs after its ending is not put again before the body has ended.
+ * - B38. A settle with `crashes` counts a crash that left the process alive. The job is then a suspect. With
+ *   `suspectRoom` an exchange claims no more suspects than that: those that the next crash may fail as `alone`, the
+ *   others as `beside`.
  *
  * **Commands and queries**
  * - B20. Commands change jobs that wait or have ended, and leave jobs alone that are underway. Counts are conserved.
@@ -94,12 +98,10 @@
  * - B34. A process that does not answer its backlog for too long loses its claims, and is notified: `stalled`, and
  *   which runs are lost. Their settles are reported as ignored.
  * - B35. All sessions of a name share its rate, its global width, and what is declared and set for its keys.
- * - B36. No claim brings the bodies of a name, in all processes, above its global width. Bodies that go on after their job
- *   has ended count; those of a dead process count until its death is noticed.
+ * - B36. No claim brings the bodies of a name, in all processes, above its global width. Bodies that go on after their
+ *   job has ended count; those of a dead process count until its death is noticed.
  * - B37. All queues of a backlog whose rules have one name share that rule, and what is declared and set for it. Those
  *   that wait for it take turns, start by start. A hold of it holds them all.
- * - B38. A settle with `crashes` counts a crash that left the process alive. The job is then a suspect. With `suspectRoom`
- *   an exchange claims no more suspects than that: those that the next crash may fail as `alone`, the others as `beside`.
  */
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'

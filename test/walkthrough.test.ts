@@ -141,7 +141,9 @@ test('the table of CONTRIBUTING says in which file to change what, by files and 
   const missing = (page: string): string[] =>
     [...page.matchAll(/^\| (?!…|---)[^|]+ \| (.*) \|$/gm)].flatMap(([, cell = '']) =>
       [...cell.matchAll(/`([\w/.-]+\.ts)`(?: \(((?:`[^`]+`(?:, )?)+)\))?/g)].flatMap(([, file = '', names = '']) =>
-        sources.has(file) ? inBackticks(names).filter(name => !new RegExp(`\\b${name}\\b`).test(textOf(file))) : [file],
+        sources.has(file)
+          ? inBackticks(names).filter(name => !new RegExp(`(?<![\\w#])${name}\\b`).test(textOf(file)))
+          : [file],
       ),
     )
   const [, table = ''] = /^## Where to change …\n([\s\S]*?)^## /m.exec(textOf('CONTRIBUTING.md')) ?? []

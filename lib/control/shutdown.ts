@@ -2,7 +2,8 @@
  * Stopping a queue: no job starts after the call. Three phases follow, each with an end.
  *
  * 1. Bodies may finish, for `grace`. A later, harsher call shortens this phase.
- * 2. Their signals abort and generators are closed; bodies have `abandonAfterMs` to end, or longer where isolates are replaced.
+ * 2. Their signals abort and generators are closed; bodies have `abandonAfterMs` to end, or longer where isolates are
+ *    replaced.
  * 3. Bodies that still run are abandoned, and everything that this process holds is announced. Jobs that did not run to
  *    their end are returned to the caller by a memory backlog, and stay in a durable one.
  */

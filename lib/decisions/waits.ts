@@ -1,12 +1,11 @@
-/** What an exchange says about the limits that its queue waits for: its named rules, and a slot of the global width. */
+/** Whether a queue goes on waiting for its limits after an exchange: for its named rules, and a slot of the global width. */
 import type { Exchange } from '../backlog.ts'
 
 /**
- * Whether the queue still waits for what it has waited for so far.
- *
- * An exchange without room says nothing else while there are free slots: another one in flight may have requested them,
- * or the settings are being changed. Nor does that of a queue object without a handler. A queue that is paused, or whose
- * slots are all taken, would start nothing now whatever its limits say, so it waits no more.
+ * Returns true if the exchange does not say what the queue waits for, so earlier waits stay: it has no room although
+ * there are free slots, because another exchange in flight may have requested them, because the settings are being
+ * changed, or because the queue object has no handler. Returns false if the exchange has room, and then says it itself,
+ * or if the queue would start nothing now, so it stops waiting: it is paused, or all its slots are taken.
  */
 export function keepsWaits({
   room,

@@ -104,9 +104,10 @@ function visit(value: unknown, path: string, depth: number, above: Walk | undefi
 function count(walk: Walk, values: number, path: string): void {
   walk.count += values
   if (walk.count <= maxValues) return
+  // No single part is at fault, so the path is that of the whole.
   throw new PayloadError(
-    path,
-    `brings the payload to more than ${maxValues} values, each shared part counted each time; store it elsewhere, and put where`,
+    path.replace(/[.[].*/s, ''),
+    `has more than ${maxValues} values, each shared part counted each time; store it elsewhere, and put where`,
   )
 }
 

@@ -115,12 +115,7 @@ export class Link {
     const events: ConnectionEvents = {
       opened: () => this.#connected(),
       replies: replies => this.#receive(replies),
-      changed: queues => {
-        for (const client of this.#clients) {
-          if (!queues) client.wake()
-          else if (queues.includes(client.queue)) client.makeExchange()
-        }
-      },
+      changed: queues => this.#storeChanged(queues),
       stalled: () => {
         for (const client of this.#clients) if (client.works) client.stalled()
       },
@@ -242,6 +237,13 @@ export class Link {
     else this.#connection.unref()
   }
 
+  /** Another process has committed; with `queues`, only those have something to exchange. */
+  #storeChanged(queues: readonly number[] | undefined): void {
+    for (const client of this.#clients) {
+      if (!queues) client.wake()
+      else if (queues.includes(client.queue)) client.makeExchange()
+    }
+  }
   #receive(replies: readonly NumberedReply[]): void {
     for (const reply of replies) this.#replyInOrder(reply)
     this.#sendWaitingPuts()
