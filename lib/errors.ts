@@ -205,11 +205,13 @@ export class PoisonError extends DispatchError {
   static override readonly name: string = 'PoisonError'
   readonly code = 'POISON'
   readonly crashes: number
-  /** @param died What ended while the job ran. */
+  /**
+   * @param crashes 0 if it is not proven that the job had been launched, and `afterCrash` says that it failed.
+   * @param died What ended while the job ran.
+   */
   constructor(crashes: number, died: 'process' | 'isolate' = 'process') {
-    super(
-      `the ${died} died ${crashes === 1 ? 'once' : `${crashes} times`} while this job ran; it will not start by itself again, see retry()`,
-    )
+    const times = crashes === 0 ? '' : crashes === 1 ? ' once' : ` ${crashes} times`
+    super(`the ${died} died${times} while this job ran; it will not start by itself again, see retry()`)
     this.crashes = crashes
   }
 }

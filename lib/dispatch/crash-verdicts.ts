@@ -1,7 +1,7 @@
 /** Asks the user's `afterCrash` how a run ended whose process died, and settles the job by that verdict. */
 import type { Announcer } from '../announce/announcer.ts'
 import type { SettleKind, Settlement } from '../backlog.ts'
-import { describe, OptionError } from '../errors.ts'
+import { describe, OptionError, PoisonError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { JobRecord } from '../job.ts'
 import type { AfterCrash } from '../options/options.ts'
@@ -45,20 +45,20 @@ export class CrashVerdicts {
    * Calls `afterCrash` and settles the job by its verdict. After an invalid verdict the job runs again, because a
    * repeated run does less harm than a lost job.
    *
-   * @param crashes The crashes that the backlog does not know yet.
+   * @param died What ended while the job ran. The backlog counts the crash of a process, and not yet that of an isolate.
    */
-  async request(record: JobRecord, crashes: number | undefined): Promise<void> {
+  async request(record: JobRecord, died: 'process' | 'isolate'): Promise<void> {
     const { dispatch, emitter, afterCrash, announcer } = this.#parts
     const job = announcer.jobOf(record)
+    const uncounted = died === 'isolate' ? job.crashes : undefined
     const settle = (kind: SettleKind, error?: unknown): void =>
-      dispatch.settle(new VerdictSettlement(record, kind, error, crashes))
+      dispatch.settle(new VerdictSettlement(record, kind, error, uncounted))
     try {
       const verdict = typeof afterCrash === 'function' ? await afterCrash(job) : 'again'
       // `snooze` without a wait: back at once, the attempt not used.
       if (verdict === 'again') return settle('snooze')
       if (verdict === 'finished') return settle('finished')
-      if (verdict === 'failed')
-        return settle('failed', new Error('the process died while the job ran; afterCrash says it failed'))
+      if (verdict === 'failed') return settle('failed', new PoisonError(job.crashes, died))
       throw new OptionError(
         'afterCrash',
         verdict,

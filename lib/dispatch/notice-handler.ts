@@ -27,13 +27,13 @@ export class NoticeHandler implements NoticeListener {
     }
     for (const record of needVerdict) {
       announcer.emit('recovered', record)
-      void this.#verdicts.request(record, undefined)
+      void this.#verdicts.request(record, 'process')
     }
     if (cancelRequests.length > 0) void this.#cancel(cancelRequests)
   }
   verdictWanted(record: JobRecord): void {
     this.#parts.announcer.emit('recovered', record)
-    void this.#verdicts.request(record, record.extras?.crashes)
+    void this.#verdicts.request(record, 'isolate')
   }
   /** A slice at a time, because each cancel calls the listeners of its body's signal. */
   async #cancel(cancels: Notices['cancelRequests']): Promise<void> {

@@ -1,8 +1,8 @@
 /**
  * The `after` of RetryLater and Throttled: how long a job waits, in the form in which servers state it.
  *
- * It is a duration, a Date, or the unchanged value of a `Retry-After` header (RFC 9110, 10.2.3): seconds as text, or a
- * date in one of its three forms. A missing header (null, undefined or empty) is legal, because servers may omit it:
+ * It is a duration, a Date, or the unchanged value of a `Retry-After` header (RFC 9110, 10.2.3): seconds as text, several
+ * of them if the header came several times, or a date in one of its three forms. A missing header (null, undefined or empty) is legal, because servers may omit it:
  * the result is then undefined, and the caller has a default.
  */
 import { types } from 'node:util'
@@ -13,6 +13,8 @@ import { durationMs } from '../parse/duration.ts'
 export type After = number | string | Date | null | undefined
 
 const secondsForm = /^\d+(?:\.\d+)?$/
+/** A header that came several times arrives as a list. */
+const listOfSeconds = /^\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?)*$/
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
 const weekday = '(?:mon|tue|wed|thu|fri|sat|sun)'
 const month = `(?<month>${months.join('|')})`
@@ -30,7 +32,7 @@ const dateForms: readonly RegExp[] = [
  * The longest accepted wait is 100 years. The bound also applies to dates, because a later date would hold a job for
  * ever.
  */
-const longestMs = 36_525 * 86_400_000
+export const longestMs: number = 36_525 * 86_400_000
 
 /**
  * The milliseconds from `wall` that `after` means; undefined if there was no value. An instant in the past is 0. Throws
@@ -42,7 +44,8 @@ export function afterMs(of: string, after: unknown, wall: number): number | unde
   const at = types.isDate(value) ? msOf(value) : typeof value === 'string' ? httpDateMs(value, wall) : undefined
   if (at !== undefined && at - wall <= longestMs) return Math.max(at - wall, 0)
   try {
-    if (typeof value === 'string' && secondsForm.test(value)) return durationMs('after', Number(value) * 1_000)
+    const seconds = typeof value === 'string' ? longestSeconds(value) : undefined
+    if (seconds !== undefined) return durationMs('after', seconds * 1_000)
     if (at === undefined) return durationMs('after', value)
   } catch {}
   throw new OptionError(
@@ -51,6 +54,14 @@ export function afterMs(of: string, after: unknown, wall: number): number | unde
     `must be milliseconds, a duration such as '10s', a Date, or a Retry-After header (seconds as text, or an HTTP date), got ${describe(after)}${hintOf(value)}`,
     of,
   )
+}
+
+/**
+ * The seconds of a `Retry-After` header; undefined if it does not consist of seconds. Of a list it is the longest wait,
+ * which satisfies all.
+ */
+export function longestSeconds(header: string): number | undefined {
+  return listOfSeconds.test(header) ? Math.max(...header.split(',').map(Number)) : undefined
 }
 
 function hintOf(value: unknown): string {

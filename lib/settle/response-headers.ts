@@ -17,7 +17,7 @@
 import { systemClock } from '../clock.ts'
 import { describe, OptionError } from '../errors.ts'
 import { optionsOf } from '../parse/option-names.ts'
-import { httpDateMs } from './after-value.ts'
+import { httpDateMs, longestMs, longestSeconds } from './after-value.ts'
 
 /** The limit that a server has reached, as its headers state it. */
 export interface ServerLimit {
@@ -91,10 +91,8 @@ function statedMs(headers: ReadonlyMap<string, string>, serverNow: number): numb
   const value = headers.get('retry-after')?.trim() ?? ''
   const at = httpDateMs(value, serverNow)
   if (at !== undefined) return bounded(at - serverNow)
-  // A header that came several times arrives as a list. The longest wait satisfies all.
-  const seconds = value.split(',').map(part => numberIn(part))
-  if (seconds.some(one => one === undefined)) return undefined
-  return bounded(Math.max(...(seconds as number[])) * 1_000)
+  const seconds = longestSeconds(value)
+  return seconds === undefined ? undefined : bounded(seconds * 1_000)
 }
 
 const sortedHeader = /^(?:x-)?rate-?limit-(limit|remaining|reset-after|reset)(?:-([\w-]+))?$/
@@ -171,8 +169,6 @@ function itemsOf(list: string): readonly string[] {
   return (list.match(/(?:"(?:[^"\\]|\\.)*"|[^",])+/g) ?? []).map(item => item.trim())
 }
 
-/** The longest wait that counts as one: 100 years. A longer one is garbage. */
-const longestMs = 36_525 * 86_400_000
 /** From here on a number is an instant in seconds, and from `fromMs` on in milliseconds. */
 const fromSeconds = 1e9
 const fromMs = 1e12

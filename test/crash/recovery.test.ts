@@ -110,7 +110,9 @@ for (const answer of ['again', 'finished', 'failed'] as const) {
       // How often is held below.
       t.deepEqual([...new Set(c.jobs('recovered'))], ['job-0'])
       t.deepEqual(c.jobs('start', 'asks'), answer === 'again' ? ['job-0'] : [])
-      t.is(((await requests.send('get', 'job-0')) as Snapshot)?.state, answer === 'failed' ? 'failed' : 'finished')
+      const ended = (await requests.send('get', 'job-0')) as Snapshot
+      t.is(ended?.state, answer === 'failed' ? 'failed' : 'finished')
+      if (answer === 'failed') t.regex(String(ended?.error), /the process died(?: once)? while this job ran/)
       await stopAll(requests)
       t.deepEqual(c.checkFile(), [])
     })

@@ -2,6 +2,7 @@ import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { OptionError } from '../../../lib/errors.ts'
 import { afterMs } from '../../../lib/settle/after-value.ts'
+import { retryAfter } from '../../../lib/settle/response-headers.ts'
 
 const wall = Date.UTC(2026, 4, 28, 12)
 
@@ -18,6 +19,17 @@ test('after: a number is milliseconds, a text has a unit, and digits alone are t
     ['0', 0],
   ]
   for (const [after, ms] of right) t.is(afterMs('Throttled', after, wall), ms, String(after))
+})
+
+test('after: of a header that came several times the longest wait counts, as in retryAfter', t => {
+  for (const header of ['5, 10,7', '10 , 2.5', ' 10 ']) {
+    t.is(afterMs('Throttled', header, 0), 10_000)
+    t.is(retryAfter({ 'retry-after': header })?.afterMs, 10_000)
+  }
+  for (const header of ['5,', '5, soon', '5 10']) {
+    t.throws(() => afterMs('Throttled', header, 0), { code: 'OPTION' })
+    t.is(retryAfter({ 'retry-after': header })?.afterMs, undefined)
+  }
 })
 
 test('after: the three forms of an HTTP date, and a Date of any realm, count from now', t => {
