@@ -13,8 +13,8 @@ import { durationMs } from '../parse/duration.ts'
 export type After = number | string | Date | null | undefined
 
 const secondsForm = /^\d+(?:\.\d+)?$/
-/** A header that came several times arrives as a list. */
-const listOfSeconds = /^\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?)*$/
+/** A header that came several times arrives as a list, joined by ', '. A comma alone may be that of a decimal fraction. */
+const listOfSeconds = /^\d+(?:\.\d+)?(?:\s*,\s+\d+(?:\.\d+)?)*$/
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
 const weekday = '(?:mon|tue|wed|thu|fri|sat|sun)'
 const month = `(?<month>${months.join('|')})`

@@ -22,11 +22,11 @@ test('after: a number is milliseconds, a text has a unit, and digits alone are t
 })
 
 test('after: of a header that came several times the longest wait counts, as in retryAfter', t => {
-  for (const header of ['5, 10,7', '10 , 2.5', ' 10 ']) {
+  for (const header of ['5, 10, 7', '10 , 2.5', ' 10 ']) {
     t.is(afterMs('Throttled', header, 0), 10_000)
     t.is(retryAfter({ 'retry-after': header })?.afterMs, 10_000)
   }
-  for (const header of ['5,', '5, soon', '5 10']) {
+  for (const header of ['5,', '1,5', '5, soon', '5 10']) {
     t.throws(() => afterMs('Throttled', header, 0), { code: 'OPTION' })
     t.is(retryAfter({ 'retry-after': header })?.afterMs, undefined)
   }
@@ -60,16 +60,7 @@ test('after: a header that is missing or empty is no value', t => {
 
 test('after: any other value is refused, with the name of the error that got it', t => {
   const wrong: readonly unknown[] = [
-    ...[
-      'soon',
-      '-1',
-      '1e3',
-      '10 s',
-      '1,5',
-      '120, 120',
-      'Thu, 30 Feb 2026 12:00:00 GMT',
-      'Thu, 28 May 2026 25:00:00 GMT',
-    ],
+    ...['soon', '-1', '1e3', '10 s', '1,5', 'Thu, 30 Feb 2026 12:00:00 GMT', 'Thu, 28 May 2026 25:00:00 GMT'],
     ...['Thu, 28 May 2026 12:00:61 GMT', 'Thu, 28 Foo 2026 12:00:00 GMT', '2026-05-28T12:00:00Z', '1780000000000'],
     ...[-1, Number.NaN, Infinity, 1e12, new Date(Number.NaN), new Date('9999-01-01'), {}, [], true, 10n, Symbol('x')],
     ...[() => 5, ['120'], new Proxy({}, { get: () => t.fail('it was looked into') })],
