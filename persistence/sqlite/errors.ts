@@ -172,7 +172,7 @@ export class ThreadFileError extends DispatchError {
   readonly path: string
   constructor(path: string, options?: ErrorOptions) {
     super(
-      `the backlog '${path}' needs a thread whose file was not found${because(options?.cause)}; in a bundled application, mark rdq and better-sqlite3 as external (esbuild: --external:rdq --external:better-sqlite3; webpack: externals: [/^rdq(\\/|$)/, 'better-sqlite3']) and install both where it runs; in any other application, reinstall rdq`,
+      `the backlog '${path}' needs a thread whose file was not found${because(options?.cause)}; in a bundled application, mark rdq and better-sqlite3 as external (esbuild: --external:rdq --external:better-sqlite3; webpack: externals: [/^rdq(\\/|$)/, 'better-sqlite3']; rolldown: external: [/^rdq(\\/|$)/, 'better-sqlite3']) and install both where it runs; in any other application, reinstall rdq`,
       options,
     )
     this.path = path

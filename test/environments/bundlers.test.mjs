@@ -4,15 +4,9 @@ import { join } from 'node:path'
 import test from 'ava'
 import * as esbuild from 'esbuild'
 import webpack from 'webpack'
-import {
-  doubleModule,
-  fileProgram,
-  isolateProgram,
-  memoryProgram,
-  namesOfMemoryProgram,
-  packed,
-  runs,
-} from './support.mjs'
+import { fileProgram } from '../../build/test/support/bundled-programs.js'
+import { bundlerTests } from '../../build/test/support/bundler-tests.js'
+import { packed, runs } from './support.mjs'
 
 const installed = packed()
 
@@ -57,67 +51,7 @@ const bundlers = {
   },
 }
 
-let bundles = 0
-
-/** Bundles `program`, and runs the bundle. Resolves with what it told. */
-async function bundled(t, bundler, program, options) {
-  const place = await installed().place(`bundle-${++bundles}`, { 'app.js': program, 'double.mjs': doubleModule })
-  const output = join(place, 'out', options.format === 'esm' ? 'app.mjs' : 'app.cjs')
-  await bundlers[bundler]({ entry: join(place, 'app.js'), output, minify: false, ...options })
-  const { stdout } = await runs(t, [output], place)
-  return JSON.parse(stdout)
-}
-
-for (const bundler of Object.keys(bundlers)) {
-  for (const format of ['esm', 'cjs']) {
-    const title = `${bundler}, ${format}:`
-
-    test(`${title} a queue in memory is bundled, and works`, async t => {
-      const { result } = await bundled(t, bundler, memoryProgram, { format, external: false })
-
-      t.is(result, 42)
-    })
-
-    test(`${title} minified, errors keep the names that a file stores`, async t => {
-      const { names } = await bundled(t, bundler, memoryProgram, { format, external: false, minify: true })
-
-      t.deepEqual(names, namesOfMemoryProgram)
-    })
-
-    test(`${title} a queue on a file works where rdq and better-sqlite3 are external`, async t => {
-      const { result } = await bundled(t, bundler, fileProgram, { format, external: true })
-
-      t.is(result, 42)
-    })
-
-    test(`${title} handlers in processes and calls in threads work where rdq is external`, async t => {
-      const { result, called } = await bundled(t, bundler, isolateProgram, { format, external: true })
-
-      t.deepEqual([result, called], [42, 42])
-    })
-
-    test(`${title} handlers in processes and calls in threads that are bundled say what to write`, async t => {
-      const { result, called } = await bundled(t, bundler, isolateProgram, { format, external: false })
-
-      t.is(result.code, 'HANDLER_LOAD')
-      t.is(called.code, 'MODULE_LOAD')
-      for (const { message } of [result, called]) {
-        t.regex(message, /mark rdq as external/)
-        t.true(message.includes('esbuild: --external:rdq'), message)
-        t.true(message.includes(`webpack: externals: [/^rdq(\\/|$)/]`), message)
-      }
-    })
-
-    test(`${title} a queue on a file that is bundled says at its first use what to write`, async t => {
-      const { code, message } = await bundled(t, bundler, fileProgram, { format, external: false })
-
-      t.is(code, 'THREAD_FILE')
-      t.regex(message, /mark rdq and better-sqlite3 as external/)
-      t.true(message.includes(`esbuild: --external:rdq --external:better-sqlite3`))
-      t.true(message.includes(`webpack: externals: [/^rdq(\\/|$)/, 'better-sqlite3']`))
-    })
-  }
-}
+for (const [name, bundle] of Object.entries(bundlers)) bundlerTests(name, bundle, installed)
 
 test('esbuild, by its command line: the line of the error message is enough', async t => {
   const place = await installed().place('line', { 'app.js': fileProgram })
