@@ -17,11 +17,14 @@ export function defaultFunctionOf<Result extends (...args: never[]) => unknown>(
   throw new TypeError(`${problem}; ${remedy}`)
 }
 
+/** The codes with which Node.js refuses TypeScript: at all, or in an installed package. */
+const refusals: readonly unknown[] = ['ERR_UNKNOWN_FILE_EXTENSION', 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING']
+
 /** Why the module could not be loaded, and what to do about it. */
 export function loadProblem(cause: unknown, module: string): string {
   const { code } = (cause ?? {}) as { readonly code?: unknown }
   const isTypeScript = /\.[cm]?tsx?$/.test(module)
-  const isRefused = code === 'ERR_UNKNOWN_FILE_EXTENSION' || cause instanceof SyntaxError
+  const isRefused = refusals.includes(code) || cause instanceof SyntaxError
   const remedy = '; this Node.js does not run this TypeScript: compile the module, and give the URL of its .js file'
   return `${describeError(cause)}${isTypeScript && isRefused ? remedy : ''}`
 }

@@ -35,7 +35,7 @@ for (const kind of kinds) {
     await queue.stop()
   })
 
-  test.serial(`${kind}: CommonJS, a transpiled default, and types are loaded, as far as Node loads them`, async t => {
+  test.serial(`${kind}: CommonJS and a transpiled default are loaded`, async t => {
     for (const url of [
       moduleOf('plain.cjs', 'module.exports = async n => n + 1'),
       moduleOf('transpiled.cjs', 'exports.__esModule = true; exports.default = n => n + 1'),
@@ -44,17 +44,6 @@ for (const kind of kinds) {
       t.is(await queue.run(1), 2)
       await queue.stop()
     }
-    const typed = moduleOf('typed.ts', 'export default (n: number): number => n + 1')
-    const queue = new DispatchQueue<number, number>(typed as never, { isolate: kind })
-    queue.on('error', () => {})
-    const ready = await queue.ready().then(
-      () => 'ready',
-      error => error.message as string,
-    )
-    const strips = process.features as { typescript?: unknown }
-    if (strips.typescript) t.is(await queue.run(1), 2)
-    else t.regex(ready, /compile the module, and give the URL of its \.js file/)
-    await queue.stop()
   })
 
   test.serial(`${kind}: a module that is there later is loaded then, and the jobs that waited run`, async t => {
