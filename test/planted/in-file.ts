@@ -796,9 +796,16 @@ export const inFile: readonly Plant[] = [
   {
     name: 'the lock of a file that was removed is not tested',
     file: 'persistence/sqlite/file/lock.ts',
-    edits: [{ find: 'if (watched && file === undefined) return', replace: 'if (watched && file === 0n) return' }],
+    edits: [{ find: 'if (watched && file === undefined) {', replace: 'if (watched && file === 0n) {' }],
     why: 'I13: a stopped process whose lock file was removed loses its jobs to those that saw it live',
     finders: ['persistence/sqlite/file/lock', 'crash/lock-file'],
+  },
+  {
+    name: 'a free lock of a file that was removed proves that its worker is dead',
+    file: 'persistence/sqlite/file/lock.ts',
+    edits: [{ find: 'return this.#takeLock(watched.db) && isMissed', replace: 'return this.#takeLock(watched.db)' }],
+    why: 'I23: a worker whose thread was restarted loses its jobs, and they are blamed, because a cleaner removed its files',
+    finders: ['persistence/sqlite/file/lock'],
   },
   {
     name: 'the lock on a file that lost its name is let go',

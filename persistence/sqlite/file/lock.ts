@@ -166,8 +166,12 @@ export class Watch {
     try {
       const file = fileOf(path)
       const watched = this.#watched.get(worker)
-      // A file that has lost its name still has its lock.
-      if (watched && file === undefined) return this.#takeLock(watched.db)
+      // A file that has lost its name still has its lock. If that is free, the worker is dead; or its thread was
+      // restarted and has a lock on another file that has lost its name, and creates it again before long.
+      if (watched && file === undefined) {
+        const isMissed = this.#isMissed(worker, passedMs)
+        return this.#takeLock(watched.db) && isMissed
+      }
       // A worker that restarted, or created its file again, has another file, so a lock on the old one proves nothing.
       if (watched && watched.file !== file) this.#close(worker)
       if (file === undefined) return this.#isMissed(worker, passedMs)

@@ -79,10 +79,9 @@ test('lock: a worker that registered again after it was taken for dead is alive,
   const anew = new LifeLock(loadSqlite(), database, 'w1')
   t.deepEqual([first.takeDead(['w1'], 0), second.takeDead(['w1'], 0)], [[], []])
   anew.release()
-  // One of them recovers, and the other looks on.
-  t.deepEqual([first.takeDead(['w1'], 0), second.takeDead(['w1'], 0)], [['w1'], []])
-  first.forget('w1')
-  t.deepEqual(second.takeDead(['w1'], 0), ['w1'])
+  // Its file went with it. One of them recovers, and the other looks on.
+  for (let now = 0; now < 10_000; now += 1_000) t.deepEqual(first.takeDead(['w1'], now), [])
+  t.deepEqual([first.takeDead(['w1'], 10_000), second.takeDead(['w1'], 10_000)], [['w1'], []])
   for (const watch of [first, second]) watch.close()
 })
 test('lock: only one of several watchers takes over a dead worker', async t => {
@@ -103,7 +102,8 @@ test('lock: a worker of this process is alive until it releases its lock, and le
   t.deepEqual(watch.takeDead(['w1'], 0), [])
   own.release()
   t.false(existsSync(lockPath(database, 'w1')))
-  t.deepEqual(watch.takeDead(['w1'], 0), ['w1'])
+  for (let now = 0; now < 10_000; now += 1_000) t.deepEqual(watch.takeDead(['w1'], now), [])
+  t.deepEqual(watch.takeDead(['w1'], 10_000), ['w1'])
   watch.close()
 })
 test('lock: a worker without a file is dead after 10 s in which the watcher was awake, and only a token names a file', t => {
@@ -148,8 +148,24 @@ test('lock: a living worker whose file was removed creates it again, and stays a
   }
   own.release()
   t.false(existsSync(lockPath(database, 'w1')))
-  t.deepEqual(before.takeDead(['w1'], 0), ['w1'])
+  for (let now = 0; now < 10_000; now += 1_000) t.deepEqual(before.takeDead(['w1'], now), [])
+  t.deepEqual(before.takeDead(['w1'], 10_000), ['w1'])
   for (const watch of [before, after]) watch.close()
+})
+test('lock: a worker whose thread was restarted stays alive for all watchers, though both lock files were removed', t => {
+  const database = join(folder, 'restarted.db')
+  const [before, watch] = [new LifeLock(loadSqlite(), database, 'w1'), new Watch(loadSqlite(), database)]
+  t.deepEqual(watch.takeDead(['w1'], 0), [])
+  rmSync(lockPath(database, 'w1'))
+  before.release()
+  const own = new LifeLock(loadSqlite(), database, 'w1')
+  rmSync(lockPath(database, 'w1'))
+  for (let now = 0; now < 10_000; now += 1_000) t.deepEqual(watch.takeDead(['w1'], now), [])
+
+  t.true(own.renew(0))
+  for (let now = 10_000; now < 60_000; now += 1_000) t.deepEqual(watch.takeDead(['w1'], now), [])
+  own.release()
+  watch.close()
 })
 test('lock: a suspended process whose file was removed is alive for all that had the file open, and dead when it is killed', async t => {
   const database = join(folder, 'frozen.db')
@@ -161,7 +177,7 @@ test('lock: a suspended process whose file was removed is alive for all that had
   for (let now = 0; now < 3_600_000; now += 1_000) t.deepEqual(watch.takeDead(['w1'], now), [])
   child.kill('SIGKILL')
   await ended(child)
-  t.deepEqual(watch.takeDead(['w1'], 0), ['w1'])
+  t.deepEqual(watch.takeDead(['w1'], 3_600_000), ['w1'])
   watch.close()
 })
 for (const umask of ['000', '022', '777']) {
