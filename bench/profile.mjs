@@ -140,7 +140,7 @@ function workOf(store, jobs, keyCount) {
     let number = 0
     for (let done = 0; done < jobs; ) {
       const numbers = { number: ++number, acknowledged: number - 1 }
-      const reports = { launched: [], launchReports: { seqs: [], fences: [], first: [] }, spent: [], checkpoints: [] }
+      const reports = { confirmed: [], launchReports: { seqs: [], fences: [], first: [] }, spent: [], checkpoints: [] }
       const request = { kind: 'exchange', queue, ...numbers, works: true, room: 100, mayLaunch: true, endedBodies: [] }
       const exchange = okOf(store.transact([{ ...request, settled, ...reports, ...times }]))
       done += settled.seqs.length

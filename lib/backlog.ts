@@ -273,8 +273,8 @@ export interface Exchange {
    */
   suspectRoom?: SuspectRoom | undefined
   settled: Settlement[]
-  /** Launches: the grant and the instant of each. */
-  launched: { readonly grant: Grant; readonly at: number }[]
+  /** Starts whose launch confirms them: the grant and the instant of each. */
+  confirmed: { readonly grant: Grant; readonly at: number }[]
   /** Claimed jobs whose bodies run, or are about to. From here on a crash of this process counts against them. */
   launchReports: {
     readonly record: JobRecord

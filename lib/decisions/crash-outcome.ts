@@ -1,14 +1,14 @@
 /**
  * Decides the fate of a job whose process died while the job was underway, or whose process gave it up.
  *
- * | condition, first match wins                                           | outcome         |
- * | --------------------------------------------------------------------- | --------------- |
- * | its cancel was requested                                              | `cancelled`     |
- * | launched, and `afterCrash` is `fail`                                  | `failed`        |
- * | launched, `crashLimit` is reached, and it ran alone or the limit is 1 | `failed`        |
- * | `afterCrash` is `ask`, its body may have started, a queue works here  | `awaitsVerdict` |
- * | `afterCrash` is `ask`, its body may have started, no queue works here | `unowned`       |
- * | anything else                                                         | `waits`         |
+ * | condition, first match wins                                                           | outcome         |
+ * | ------------------------------------------------------------------------------------- | --------------- |
+ * | its cancel was requested                                                              | `cancelled`     |
+ * | its launch was reported, and `afterCrash` is `fail`                                   | `failed`        |
+ * | its launch was reported, `crashLimit` is reached, and it ran alone or the limit is 1  | `failed`        |
+ * | `afterCrash` is `ask`, its body may have started, a queue works here                  | `awaitsVerdict` |
+ * | `afterCrash` is `ask`, its body may have started, no queue works here                 | `unowned`       |
+ * | anything else                                                                         | `waits`         |
  */
 import { type Caution, launchAlone, reportedFirst } from '../backlog.ts'
 
@@ -17,7 +17,7 @@ export interface CrashedJob {
   /** How many runs of it ended with their process before this one. */
   readonly crashes: number
   /** The launch of its body was reported. */
-  readonly launched: boolean
+  readonly launchReported: boolean
   /** No other body ran beside it in its process. */
   readonly alone: boolean
   /** An earlier process died before it had reported the launch of this job. */
@@ -54,19 +54,19 @@ export function crashOutcome(
   policy: CrashPolicy,
   { cancelRequested, worksHere }: CrashSituation,
 ): CrashOutcome {
-  const { launched, awaitingVerdict } = job
+  const { launchReported, awaitingVerdict } = job
   // A job that awaits its verdict was counted when its process died, and nothing has run since.
-  const crashes = launched && !awaitingVerdict ? job.crashes + 1 : job.crashes
+  const crashes = launchReported && !awaitingVerdict ? job.crashes + 1 : job.crashes
   const kind = cancelRequested
     ? 'cancelled'
-    : launched && isPoisoned(job, crashes, policy)
+    : launchReported && isPoisoned(job, crashes, policy)
       ? 'failed'
       : policy.afterCrash === 'ask' && mayHaveStarted(job)
         ? worksHere
           ? 'awaitsVerdict'
           : 'unowned'
         : 'waits'
-  return { kind, crashes, launchUnreported: !launched || job.launchUnreported }
+  return { kind, crashes, launchUnreported: !launchReported || job.launchUnreported }
 }
 
 /** Only a job that ran alone is proven to be the cause. A limit of 1 requires no proof. */
@@ -75,8 +75,8 @@ function isPoisoned({ alone }: CrashedJob, crashes: number, { afterCrash, crashL
 }
 
 /** A job that has been in a crash is reported before its body begins: without that report the body did not begin. */
-function mayHaveStarted({ crashes, launched, launchUnreported, awaitingVerdict }: CrashedJob): boolean {
-  return launched || awaitingVerdict || (crashes === 0 && !launchUnreported)
+function mayHaveStarted({ crashes, launchReported, launchUnreported, awaitingVerdict }: CrashedJob): boolean {
+  return launchReported || awaitingVerdict || (crashes === 0 && !launchUnreported)
 }
 
 /** The caution with which a claimed job must be launched. `alone`: it was claimed to be the only body of its process. */

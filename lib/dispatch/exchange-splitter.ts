@@ -93,7 +93,7 @@ export class ExchangeSplitter {
       if (this.#listener.launchNotReported(report)) continue
       this.#listener.report(new StoreError(`that job ${report.record.id} was launched`, { cause }), report.record)
     }
-    const dropped = piece.launched.length + piece.spent.length + piece.endedBodies.length
+    const dropped = piece.confirmed.length + piece.spent.length + piece.endedBodies.length
     if (dropped > 0)
       this.#listener.report(new StoreError('when a job was launched, what it cost, or that it has ended', { cause }))
     this.#resolveWhenDone()
@@ -126,13 +126,13 @@ export class ExchangeSplitter {
   }
 }
 
-type Things = Pick<Exchange, 'settled' | 'launched' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'>
+type Things = Pick<Exchange, 'settled' | 'confirmed' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'>
 
 /** One item each, in the order in which a backlog applies them. */
-function piecesOf({ settled, launched, launchReports, spent, checkpoints, endedBodies }: Things): OutgoingExchange[] {
+function piecesOf({ settled, confirmed, launchReports, spent, checkpoints, endedBodies }: Things): OutgoingExchange[] {
   return [
     ...launchReports.map(one => pieceOf({ launchReports: [one] })),
-    ...launched.map(one => pieceOf({ launched: [one] })),
+    ...confirmed.map(one => pieceOf({ confirmed: [one] })),
     ...spent.map(one => pieceOf({ spent: [one] })),
     ...checkpoints.map(one => pieceOf({ checkpoints: [one] })),
     ...settled.map(one => pieceOf({ settled: [one] })),
@@ -144,7 +144,7 @@ function pieceOf(things: Partial<Things>): OutgoingExchange {
   const piece = new OutgoingExchange()
   piece.isPiece = true
   for (const one of things.settled ?? []) piece.settled.push(one)
-  for (const one of things.launched ?? []) piece.launched.push(one)
+  for (const one of things.confirmed ?? []) piece.confirmed.push(one)
   for (const one of things.launchReports ?? []) piece.launchReports.push(one)
   for (const one of things.spent ?? []) piece.spent.push(one)
   for (const one of things.checkpoints ?? []) piece.checkpoints.push(one)
@@ -152,9 +152,14 @@ function pieceOf(things: Partial<Things>): OutgoingExchange {
   return piece
 }
 
-function isEmpty({ settled, launched, launchReports, spent, checkpoints, endedBodies }: Things): boolean {
+function isEmpty({ settled, confirmed, launchReports, spent, checkpoints, endedBodies }: Things): boolean {
   return (
-    settled.length + launched.length + launchReports.length + spent.length + checkpoints.length + endedBodies.length ===
+    settled.length +
+      confirmed.length +
+      launchReports.length +
+      spent.length +
+      checkpoints.length +
+      endedBodies.length ===
     0
   )
 }

@@ -12,7 +12,7 @@ export class OutgoingExchange implements Exchange {
   isFull = false
   suspectRoom: SuspectRoom | undefined = undefined
   readonly settled: Settlement[] = []
-  readonly launched: Exchange['launched'] = []
+  readonly confirmed: Exchange['confirmed'] = []
   readonly launchReports: Exchange['launchReports'] = []
   readonly spent: Exchange['spent'] = []
   readonly checkpoints: Exchange['checkpoints'] = []
@@ -29,7 +29,7 @@ export class OutgoingExchange implements Exchange {
   /** Puts the reports of `other` before its own. */
   prepend(other: OutgoingExchange): void {
     this.settled.unshift(...other.settled)
-    this.launched.unshift(...other.launched)
+    this.confirmed.unshift(...other.confirmed)
     this.launchReports.unshift(...other.launchReports)
     this.spent.unshift(...other.spent)
     this.checkpoints.unshift(...other.checkpoints)

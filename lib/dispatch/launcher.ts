@@ -238,7 +238,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     // its limit (docs/design/rate.md).
     const at = clock.now()
     const { next } = this.#exchanges
-    next.launched.push({ grant, at })
+    next.confirmed.push({ grant, at })
     // A launch after the grace: the grant may be forgotten, so its cost is sent too.
     const cost = at < run.graceUntil ? undefined : run.record.extras?.cost
     if (cost) next.spent.unshift({ grant, cost })
@@ -293,7 +293,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     if (!run.launched) return this.notStarted(run)
     const { crashPolicy, requestVerdict } = this.#options
     const { record } = run
-    const job = { crashes: record.extras?.crashes ?? 0, alone, launched: true }
+    const job = { crashes: record.extras?.crashes ?? 0, alone, launchReported: true }
     const facts = { ...job, launchUnreported: false, awaitingVerdict: false }
     const { kind, crashes } = crashOutcome(facts, crashPolicy, { cancelRequested: false, worksHere: true })
     const awaitsVerdict = kind === 'awaitsVerdict' && run.open

@@ -154,22 +154,22 @@ export const clearedText: string = JSON.stringify({
 
 type ReportColumns = Pick<
   ExchangeRequest,
-  'launched' | 'furtherLaunched' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'
+  'confirmed' | 'furtherConfirmed' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'
 >
 /** The reports of an exchange besides endings. */
 export function reportColumns(exchange: Exchange, storeClock: StoreClock): ReportColumns {
-  const { launched, launchReports, spent, checkpoints, endedBodies } = exchange
+  const { confirmed, launchReports, spent, checkpoints, endedBodies } = exchange
   const starts: number[] = []
-  const furtherLaunched: (readonly [FurtherStart, number])[] = []
-  for (const { grant, at } of launched) {
+  const furtherConfirmed: (readonly [FurtherStart, number])[] = []
+  for (const { grant, at } of confirmed) {
     const instant = storeClock.latest(at)
     const own = startOf(grant)
     if (own > 0) starts.push(own, instant)
-    for (const start of furtherOf(grant)) furtherLaunched.push([start, instant])
+    for (const start of furtherOf(grant)) furtherConfirmed.push([start, instant])
   }
   return {
-    launched: starts,
-    ...(furtherLaunched.length > 0 && { furtherLaunched }),
+    confirmed: starts,
+    ...(furtherConfirmed.length > 0 && { furtherConfirmed }),
     launchReports: {
       seqs: launchReports.map(({ record }) => record.seq),
       fences: launchReports.map(({ fence }) => fence),

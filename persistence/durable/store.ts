@@ -188,10 +188,10 @@ export interface ExchangeRequest {
   readonly isFull?: boolean
   /** If bodies run in isolates, whose end leaves the process alive: how many suspects may be claimed. */
   readonly suspectRoom?: SuspectRoom
-  /** grant, at, grant, at, … */
-  readonly launched: readonly number[]
+  /** Starts to confirm: grant, at, grant, at, … */
+  readonly confirmed: readonly number[]
   /** The same for starts in other rates than that of the queue. */
-  readonly furtherLaunched?: readonly (readonly [start: FurtherStart, at: number])[]
+  readonly furtherConfirmed?: readonly (readonly [start: FurtherStart, at: number])[]
   /** Claimed jobs whose bodies run, or are about to. */
   readonly launchReports: {
     readonly seqs: readonly number[]

@@ -167,9 +167,9 @@ class MemorySession implements BacklogSession {
   exchange(exchange: Exchange): ExchangeResult {
     const queue = this.#queue
     const { keep } = this.declaration
-    const { now, wall, settled, launched, spent, checkpoints, endedBodies } = exchange
+    const { now, wall, settled, confirmed, spent, checkpoints, endedBodies } = exchange
     // The reports of a run are applied before its ending.
-    for (const { grant, at } of launched) queue.confirm(grant, at, now)
+    for (const { grant, at } of confirmed) queue.confirm(grant, at, now)
     for (const { grant, cost } of spent) queue.correct(grant, cost, now)
     for (const { record, fence, value } of checkpoints) {
       if (record.state === 'underway' && record.fence === fence) record.ensureExtras().checkpoint = value

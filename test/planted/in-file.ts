@@ -166,7 +166,9 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a crash counts against whatever was claimed',
     file: 'lib/decisions/crash-outcome.ts',
-    edits: [{ find: 'const crashes = launched && !awaitingVerdict ?', replace: 'const crashes = !awaitingVerdict ?' }],
+    edits: [
+      { find: 'const crashes = launchReported && !awaitingVerdict ?', replace: 'const crashes = !awaitingVerdict ?' },
+    ],
     why: 'I23: a process that dies before it has called a handler condemns what it had claimed',
     finders: [
       'lib/decisions/crash-outcome',

@@ -135,7 +135,7 @@ for (const seed of seeds) {
           })
           const exchange = process.exchange({
             ...{ settled, room: random(12) },
-            launched: mine.slice(0, 3).flatMap(({ grant, startedAt }) => (grant > 0 ? [grant, startedAt] : [])),
+            confirmed: mine.slice(0, 3).flatMap(({ grant, startedAt }) => (grant > 0 ? [grant, startedAt] : [])),
             checkpoints: mine.slice(0, 1).map(({ seq, fence }) => ({ seq, fence, value: '1' })),
           })
           const lost = new Set(exchange.notices?.lostRuns)

@@ -86,7 +86,7 @@ export function exchange(
       ...now,
       mayLaunch: true,
       settled: [],
-      launched: [],
+      confirmed: [],
       launchReports: [],
       spent: [],
       checkpoints: [],

@@ -244,9 +244,9 @@ function operationsOf(store: NaiveStore): execute.StoreOperations<Queue, Job> {
 
     // How jobs move.
     settle: (queue, settled, now, notices) => execute.settleEach(self, queue, settled, now, notices),
-    launched: (queue, first, last, fence) => {
-      const launched = mine(queue).filter(job => job.seq >= first && job.seq <= last && job.fence === fence)
-      return launched.map(job => changed(job, { launched: true })).length
+    markLaunchReported: (queue, first, last, fence) => {
+      const reported = mine(queue).filter(job => job.seq >= first && job.seq <= last && job.fence === fence)
+      return reported.map(job => changed(job, { launchReported: true })).length
     },
     saveCheckpoint: (queue, seq, fence, checkpoint) => {
       const job = self.take(queue, seq, fence)

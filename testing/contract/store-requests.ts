@@ -109,7 +109,7 @@ export class StoreRequests {
         stoppedAt: settled.map(() => wall + 1),
         extras: settled.flatMap(({ extras }, i) => (extras ? [[i, extras] as const] : [])),
       },
-      ...{ mayLaunch: true, launched: [], spent: [], checkpoints: [], endedBodies: [] },
+      ...{ mayLaunch: true, confirmed: [], spent: [], checkpoints: [], endedBodies: [] },
       launchReports: { seqs: [], fences: [], first: [] },
       ...rest,
     }

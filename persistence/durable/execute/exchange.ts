@@ -134,11 +134,11 @@ export function executeExchange<Queue extends QueueState>(
 
 /** Moves each start to the instant of its launch, and replaces reserved costs by those that were spent. */
 function correctRate<Queue>(store: LimitStore<Queue>, queue: Queue, request: ExchangeRequest): void {
-  const { launched, furtherLaunched = [], spent, now } = request
-  for (let i = 0; i + 1 < launched.length; i += 2) {
-    confirmStarts(store, queue, launched[i] as number, launched[i + 1] as number, now)
+  const { confirmed, furtherConfirmed = [], spent, now } = request
+  for (let i = 0; i + 1 < confirmed.length; i += 2) {
+    confirmStarts(store, queue, confirmed[i] as number, confirmed[i + 1] as number, now)
   }
-  for (const [start, at] of furtherLaunched) confirmStarts(store, queue, { start: 0, further: [start] }, at, now)
+  for (const [start, at] of furtherConfirmed) confirmStarts(store, queue, { start: 0, further: [start] }, at, now)
   for (const { grant, cost } of spent) correctStarts(store, queue, grant, cost, now)
 }
 

@@ -1,4 +1,4 @@
-/** What runs report before their end: that a body was launched, and checkpoints. */
+/** Reports of runs before their end: launches and checkpoints. */
 import type { ExchangeRequest, JobRow } from '../store.ts'
 
 /** Notices for the reply, gathered while the reports of runs are executed. */
@@ -16,7 +16,7 @@ export interface RunReportStore<Queue> {
    * From now on a crash counts against these jobs: those with successive seqs and this fence that this worker holds.
    * Returns how many there are.
    */
-  launched(queue: Queue, first: number, last: number, fence: number): number
+  markLaunchReported(queue: Queue, first: number, last: number, fence: number): number
   /** Keeps the checkpoint of a run for later runs. Returns whether this worker holds the job by that claim. */
   saveCheckpoint(queue: Queue, seq: number, fence: number, value: string): boolean
 }
@@ -32,7 +32,7 @@ export function reportLaunches<Queue>(
     const [seq, fence] = [seqs[from] as number, fences[from] as number]
     do to++
     while (!first[from] && !first[to] && seqs[to] === seq + to - from && fences[to] === fence)
-    const marked = store.launched(queue, seq, seq + to - from - 1, fence)
+    const marked = store.markLaunchReported(queue, seq, seq + to - from - 1, fence)
     // Nobody waits for the report of a body that runs already.
     if (marked === 0 && first[from]) lostRuns.add(seq)
   }

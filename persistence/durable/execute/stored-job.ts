@@ -32,7 +32,7 @@ export interface StoredJob extends Mutable<Omit<JobRow, 'extras'>>, Mutable<Extr
   /** The exchange that claimed it, or requested a verdict; 0: none did yet. */
   exchange: number
   grant: Grant
-  launched: boolean
+  launchReported: boolean
   /** No other body runs beside it in its process. */
   alone: boolean
   /** Its queue stopped without waiting for the body. */
@@ -58,7 +58,7 @@ export function newJob(seq: number, request: Puts, i: number, extras: JobRowExtr
       worker: undefined,
       exchange: 0,
     },
-    ...{ grant: 0, launched: false, alone: false, abandoned: false, awaitingVerdict: false, cancel: undefined },
+    ...{ grant: 0, launchReported: false, alone: false, abandoned: false, awaitingVerdict: false, cancel: undefined },
   }
 }
 const noExtras: Extras = {
@@ -100,7 +100,7 @@ export function becomesUnderway(
   job: StoredJob,
   claim: Pick<StoredJob, 'worker' | 'exchange' | 'grant' | 'alone'>,
 ): void {
-  const facts = { launched: false, abandoned: false, awaitingVerdict: false, cancel: undefined }
+  const facts = { launchReported: false, abandoned: false, awaitingVerdict: false, cancel: undefined }
   Object.assign(job, { state: 'underway', ...claim, ...facts, attempt: job.attempt + 1, fence: job.fence + 1 })
 }
 /** The job ends. Returns whether it is forgotten at once. */

@@ -40,7 +40,7 @@ export interface RecoveryParts {
 /** A row of rdq_underway. */
 type Row = readonly [
   ...[queue: number, seq: number, attempt: number, fence: number, crashes: number, flags: number, grant: number],
-  ...[launched: number, alone: number, key: string | null, keyStart: number],
+  ...[launchReported: number, alone: number, key: string | null, keyStart: number],
 ]
 
 /** A job that has left its worker. */
@@ -180,12 +180,23 @@ export class Recovery implements DetachStore<QueueRow, Left> {
     recoverJob(this, queue, this.#leave(queue, from, row), worksHere, now)
   }
   #leave(queue: QueueRow, from: number, row: Row): Left {
-    const [queueId, seq, attempt, fence, crashes, flags, grant, launched, alone, key, keyStart] = row
+    const [queueId, seq, attempt, fence, crashes, flags, grant, launchReported, alone, key, keyStart] = row
     this.#drop.run(from, queueId, seq)
     queue.moved('underway', undefined, 1)
     if (from === noWorker) queue.unowned--
     return {
-      ...{ from, seq, attempt, fence, crashes, grant, key, keyStart, launched: launched === 1, alone: alone === 1 },
+      ...{
+        from,
+        seq,
+        attempt,
+        fence,
+        crashes,
+        grant,
+        key,
+        keyStart,
+        launchReported: launchReported === 1,
+        alone: alone === 1,
+      },
       flags: flags & ~awaitingVerdict,
       launchUnreported: (flags & launchUnknown) !== 0,
       awaitingVerdict: (flags & awaitingVerdict) !== 0,
@@ -202,9 +213,9 @@ export class Recovery implements DetachStore<QueueRow, Left> {
     if (launchUnreported) job.flags |= launchUnknown
   }
   awaitVerdict(queue: QueueRow, job: Left, isOwned: boolean): void {
-    const { from, seq, attempt, fence, crashes, flags, grant, launched, alone, key, keyStart } = job
+    const { from, seq, attempt, fence, crashes, flags, grant, launchReported, alone, key, keyStart } = job
     const holder = isOwned ? this.#parts.worker : noWorker
-    const facts = [crashes, flags | awaitingVerdict, grant, launched ? 1 : 0, alone ? 1 : 0, key, keyStart]
+    const facts = [crashes, flags | awaitingVerdict, grant, launchReported ? 1 : 0, alone ? 1 : 0, key, keyStart]
     this.#insert.run(holder, queue.queueId, seq, attempt, isOwned ? fence + 1 : fence, ...facts)
     queue.moved(undefined, 'underway', 1)
     this.#parts.cancels.give(queue, seq, from, holder)

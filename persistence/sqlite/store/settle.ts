@@ -88,7 +88,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   }
 
   /** Jobs that were claimed in succession take one statement. */
-  launched(queue: QueueRow, first: number, last: number, fence: number): number {
+  markLaunchReported(queue: QueueRow, first: number, last: number, fence: number): number {
     const { worker } = this.#parts
     queue.dirty = true
     if (last > first) return this.#markLaunchedRun.run(worker, queue.queueId, first, last, fence).changes

@@ -179,8 +179,8 @@ export class Store implements StoreContract {
         return reply
       },
       exchange: (queue, request) => {
-        const launched = launchedInFileTime(request, fileClock)
-        return inHostTime(executeExchange(exchanges, queue, { ...inFileTime(request), ...launched }), fileClock)
+        const confirmed = confirmedInFileTime(request, fileClock)
+        return inHostTime(executeExchange(exchanges, queue, { ...inFileTime(request), ...confirmed }), fileClock)
       },
       command: (queue, request) => executeCommand(commands, queue, inFileTime(request)),
       detach: (queue, request) => detach(recovery, queue, inFileTime(request)),
@@ -322,7 +322,7 @@ function exchangesOf(
     reportedIn: (queue, exchange) => reports.at(queue, exchange),
     loggedIn: (queue, exchange) => exchangeReplies.of(queue, exchange),
 
-    launched: (queue, first, last, fence) => settles.launched(queue, first, last, fence),
+    markLaunchReported: (queue, first, last, fence) => settles.markLaunchReported(queue, first, last, fence),
     saveCheckpoint: (queue, seq, fence, value) => settles.saveCheckpoint(queue, seq, fence, value),
     settle: (queue, settled, now, notices) => settles.settle(queue, settled, now, notices),
     endedBodies: seqs => settles.endedBodies(seqs),
@@ -360,13 +360,13 @@ function exchangesOf(
   }
 }
 
-function launchedInFileTime(
-  { launched, furtherLaunched }: ExchangeRequest,
+function confirmedInFileTime(
+  { confirmed, furtherConfirmed }: ExchangeRequest,
   fileClock: FileClock,
-): Pick<ExchangeRequest, 'launched' | 'furtherLaunched'> {
+): Pick<ExchangeRequest, 'confirmed' | 'furtherConfirmed'> {
   return {
-    launched: launched.map((value, i) => (i % 2 === 0 ? value : fileClock.toFile(value))),
-    ...(furtherLaunched && { furtherLaunched: furtherLaunched.map(([start, at]) => [start, fileClock.toFile(at)]) }),
+    confirmed: confirmed.map((value, i) => (i % 2 === 0 ? value : fileClock.toFile(value))),
+    ...(furtherConfirmed && { furtherConfirmed: furtherConfirmed.map(([start, at]) => [start, fileClock.toFile(at)]) }),
   }
 }
 function inHostTime(reply: ExchangeReply, fileClock: FileClock): ExchangeReply {

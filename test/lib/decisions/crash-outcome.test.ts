@@ -4,7 +4,7 @@ import { type CrashedJob, type CrashPolicy, cautionOf, crashOutcome } from '../.
 
 const fresh: CrashedJob = {
   crashes: 0,
-  launched: true,
+  launchReported: true,
   alone: false,
   launchUnreported: false,
   awaitingVerdict: false,
@@ -25,7 +25,7 @@ interface Row {
 const table: Readonly<Record<string, Row>> = {
   'a job goes back, and the crash counts': { kind: 'waits', crashes: 1 },
   'a job whose launch was not reported goes back, and no crash counts': {
-    job: { launched: false },
+    job: { launchReported: false },
     kind: 'waits',
     crashes: 0,
   },
@@ -41,7 +41,7 @@ const table: Readonly<Record<string, Row>> = {
   'a job that may run once fails': { policy: fail, kind: 'failed', crashes: 1 },
   'a job that may run once and was not launched goes back': {
     policy: fail,
-    job: { launched: false },
+    job: { launchReported: false },
     kind: 'waits',
     crashes: 0,
   },
@@ -50,7 +50,7 @@ const table: Readonly<Record<string, Row>> = {
   'a job that ran beside others is not proven to be the cause': { job: { crashes: 9 }, kind: 'waits', crashes: 10 },
   'a limit of 1 asks for no proof': { policy: { ...again, crashLimit: 1 }, kind: 'failed', crashes: 1 },
   'a job at the limit that was not launched goes back': {
-    job: { crashes: 3, alone: true, launched: false },
+    job: { crashes: 3, alone: true, launchReported: false },
     kind: 'waits',
     crashes: 3,
   },
@@ -58,19 +58,19 @@ const table: Readonly<Record<string, Row>> = {
   'nobody can be asked, so nobody holds the job': { policy: ask, nobodyHere: true, kind: 'unowned', crashes: 1 },
   'a queue is asked where the first launch may have happened unreported': {
     policy: ask,
-    job: { launched: false },
+    job: { launchReported: false },
     kind: 'awaitsVerdict',
     crashes: 0,
   },
   'a queue is not asked where the launch after a crash was not reported': {
     policy: ask,
-    job: { launched: false, crashes: 1 },
+    job: { launchReported: false, crashes: 1 },
     kind: 'waits',
     crashes: 1,
   },
   'a queue is not asked where the launch after an unreported one was not reported': {
     policy: ask,
-    job: { launched: false, launchUnreported: true },
+    job: { launchReported: false, launchUnreported: true },
     kind: 'waits',
     crashes: 0,
   },
@@ -88,7 +88,7 @@ const table: Readonly<Record<string, Row>> = {
   },
   'a job that awaits its verdict is asked about again, though its launch was not reported': {
     policy: ask,
-    job: { launched: false, launchUnreported: true, awaitingVerdict: true },
+    job: { launchReported: false, launchUnreported: true, awaitingVerdict: true },
     kind: 'awaitsVerdict',
     crashes: 0,
   },
@@ -110,7 +110,7 @@ test('crash outcome: an unreported launch stays recorded', t => {
   const noted = (job: Partial<CrashedJob>): boolean =>
     crashOutcome({ ...fresh, ...job }, again, situation).launchUnreported
 
-  t.true(noted({ launched: false }))
+  t.true(noted({ launchReported: false }))
   t.true(noted({ launchUnreported: true }))
   t.false(noted({}))
 })

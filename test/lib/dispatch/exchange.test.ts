@@ -7,10 +7,10 @@ const settled = (fence: number): Settlement => ({ fence }) as Settlement
 test('exchange: refused reports are sent again before newer ones', t => {
   const refused = new OutgoingExchange()
   refused.settled.push(settled(1), settled(2))
-  refused.launched.push({ grant: 1, at: 1 })
+  refused.confirmed.push({ grant: 1, at: 1 })
   const next = new OutgoingExchange()
   next.settled.push(settled(3))
-  next.launched.push({ grant: 2, at: 2 })
+  next.confirmed.push({ grant: 2, at: 2 })
 
   next.prepend(refused)
 
@@ -19,7 +19,7 @@ test('exchange: refused reports are sent again before newer ones', t => {
     [1, 2, 3],
   )
   t.deepEqual(
-    next.launched.map(({ grant }) => grant),
+    next.confirmed.map(({ grant }) => grant),
     [1, 2],
   )
 })

@@ -228,7 +228,7 @@ test('launcher: a launch of a limited rate is reported at the instant after its 
   grant([record('a')], { grant: 7 })
   launch()
 
-  t.deepEqual(reported().launched, [{ grant: 7, at: clock.now() }])
+  t.deepEqual(reported().confirmed, [{ grant: 7, at: clock.now() }])
 })
 
 test('launcher: where each launch is reported first, a body begins when its report is stored', t => {

@@ -158,8 +158,8 @@ it('B16: the rate is charged in the claim, refunded for notLaunched, and counts 
   const grant = first.grants?.[0] as number
   const second = await exchange(session, { now: 10, room: 9, settled: [settle(a, 'notLaunched', { grant })] })
   t.deepEqual(second.claimed, [a])
-  const launched = [{ grant: second.grants?.[0] as number, at: 20 }]
-  t.is((await exchange(session, { now: 20, room: 9, launched })).nextLookAt, 1_020)
+  const confirmed = [{ grant: second.grants?.[0] as number, at: 20 }]
+  t.is((await exchange(session, { now: 20, room: 9, confirmed })).nextLookAt, 1_020)
   t.deepEqual(await claim(session, 9, 1_019), [])
   t.deepEqual(await claim(session, 9, 1_020), [b])
 })

@@ -233,7 +233,7 @@ it('B12: a launch takes effect before an ending that gives its start back', asyn
   const grant = grants?.[0] as number
 
   const { claimed } = await exchange(session, {
-    ...{ launched: [{ grant, at: 5 }], settled: [settle(a, 'notLaunched', { grant })] },
+    ...{ confirmed: [{ grant, at: 5 }], settled: [settle(a, 'notLaunched', { grant })] },
     ...{ now: 10, wall: wall + 10, room: 9 },
   })
 

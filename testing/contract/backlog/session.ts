@@ -120,7 +120,7 @@ export function exchangeOf(parts: Partial<Exchange> = {}): Exchange {
     room: 0,
     settled: [],
     mayLaunch: true,
-    launched: [],
+    confirmed: [],
     launchReports: [],
     spent: [],
     checkpoints: [],

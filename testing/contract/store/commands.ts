@@ -296,7 +296,7 @@ test('explain: gives the position, what delays a job, and until when', async (t,
   t.is(await p.explain('none'), undefined)
 
   const { grants } = await p.exchange({ room: 1 })
-  await p.exchange({ launched: [grants?.[0] as number, 10] })
+  await p.exchange({ confirmed: [grants?.[0] as number, 10] })
 
   t.like(await p.explain(first + 1), { position: 0, why: 'rate', notBefore: 1_010, rule: { limit: 1, perMs: 1_000 } })
 })

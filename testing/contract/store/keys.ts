@@ -32,7 +32,7 @@ const startsOf = ({ grants = [] }: ExchangeReply): readonly FurtherStart[] => gr
 /** Claims jobs and launches them now. */
 const launched = async (process: StoreClient, room: number): Promise<unknown[]> => {
   const reply = await process.exchange({ room })
-  await process.exchange({ furtherLaunched: startsOf(reply).map(start => [start, process.now]) })
+  await process.exchange({ furtherConfirmed: startsOf(reply).map(start => [start, process.now]) })
   return payloadsOf(reply)
 }
 
@@ -104,7 +104,7 @@ test('keys: the rate of a key holds over all processes and restarts, each start 
   const first = await a.exchange({ room: 1 })
   t.deepEqual(payloadsOf(first), ['a1'])
   t.deepEqual(await b.claimed(), ['b1', '1', 'a2'])
-  await a.pass(7).exchange({ furtherLaunched: startsOf(first).map(start => [start, 7]) })
+  await a.pass(7).exchange({ furtherConfirmed: startsOf(first).map(start => [start, 7]) })
 
   const waits = await b.pass(7).exchange({ room: 9 })
   t.deepEqual([waits.nextLookAt, waits.nextLookExact, waits.limited?.key], [1_007, true, 'a'])

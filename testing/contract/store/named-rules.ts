@@ -78,7 +78,7 @@ test('named rules: a start counts from its launch, and is free again if there wa
   const [, back] = endingsOf(first)
   const settled = [{ ...(back as Ending), kind: 'notLaunched' as const }]
 
-  await a.pass(5).exchange({ furtherLaunched: [[launched as FurtherStart, 3]], settled })
+  await a.pass(5).exchange({ furtherConfirmed: [[launched as FurtherStart, 3]], settled })
 
   t.is(count(await b.pass(5).exchange({ room: 9 })), 1)
   t.is((await b.pass(993).exchange({ room: 9 })).nextLookAt, 1_003)
@@ -90,7 +90,7 @@ test('named rules: a restart forgets no start, and one whose launch is unknown c
   const a = await opened(db, 'a', [rule(2)])
   await a.put(jobs(9))
   const first = await a.exchange({ room: 2 })
-  await a.exchange({ furtherLaunched: [[startsOf(first)[0] as FurtherStart, 20]] })
+  await a.exchange({ furtherConfirmed: [[startsOf(first)[0] as FurtherStart, 20]] })
   await a.die()
 
   const b = await opened(db, 'b', [rule(2)])
@@ -107,7 +107,7 @@ test('named rules: a jump of the wall clock within a boot does not matter', asyn
   const a = await opened(db, 'a', [rule(1)])
   await a.put(jobs(2))
   const first = await a.exchange({ room: 1 })
-  await a.exchange({ furtherLaunched: [[startsOf(first)[0] as FurtherStart, 0]] })
+  await a.exchange({ furtherConfirmed: [[startsOf(first)[0] as FurtherStart, 0]] })
 
   const b = await db.open()
   b.wall += 10_000_000
@@ -145,7 +145,7 @@ test('named rules: queues that wait take turns, one start after the other, in an
       const reply = await queue.exchange({ room: 9 })
       for (const start of startsOf(reply)) {
         order.push(i)
-        await queue.exchange({ furtherLaunched: [[start, queue.now]], settled: endingsOf(reply) })
+        await queue.exchange({ furtherConfirmed: [[start, queue.now]], settled: endingsOf(reply) })
       }
     }
     // The refused queue makes its next request at the instant that the reply gave.
@@ -187,7 +187,7 @@ test('named rules: a queue that is gone, or whose process died, is not waited fo
   for (const queue of [a, b, c]) await queue.put(jobs(9))
   const first = await a.exchange({ room: 4 })
   for (const queue of [b, c]) t.is(count(await queue.exchange({ room: 9 })), 0)
-  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  await a.exchange({ furtherConfirmed: startsOf(first).map(start => [start, 0]) })
   await b.detach()
   await c.die()
   await a.recover(c)
@@ -204,7 +204,7 @@ test('named rules: a queue that is paused or has no more jobs gives up its turn'
   ]
   for (const queue of [a, b, c]) await queue.put(jobs(9))
   const first = await a.exchange({ room: 4 })
-  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  await a.exchange({ furtherConfirmed: startsOf(first).map(start => [start, 0]) })
   for (const queue of [b, c]) t.is(count(await queue.exchange({ room: 9 })), 0)
   await b.command({ kind: 'clear', reason: undefined })
   await b.exchange({ room: 9 })
@@ -222,7 +222,7 @@ test('named rules: a queue that has got its rule taken is not waited for, nor on
   ]
   for (const queue of [a, b, c]) await queue.put(jobs(9))
   const first = await a.exchange({ room: 4 })
-  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  await a.exchange({ furtherConfirmed: startsOf(first).map(start => [start, 0]) })
   for (const queue of [b, c]) t.is(count(await queue.exchange({ room: 9 })), 0)
   await c.exchange({ room: 0, isFull: true })
   await b.command({ kind: 'rate', rules: [rule(9, 1, 'other')] })
@@ -236,7 +236,7 @@ test('named rules: an exchange without room keeps the turn of a queue with free 
   const [a, b] = [await opened(db, 'a', [rule(4)]), await opened(db, 'b', [rule(4)])]
   for (const queue of [a, b]) await queue.put(jobs(9))
   const first = await a.exchange({ room: 4 })
-  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  await a.exchange({ furtherConfirmed: startsOf(first).map(start => [start, 0]) })
   t.is(count(await b.exchange({ room: 9 })), 0)
   await b.exchange({ room: 0 })
 
@@ -249,7 +249,7 @@ test('named rules: a queue whose global width is reached is not waited for', asy
   for (const process of [b, other]) await process.attach({ name: 'b', rate: [rule(4)], globalWidth: 1 })
   for (const queue of [a, b]) await queue.put(jobs(9))
   const first = await a.exchange({ room: 4 })
-  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  await a.exchange({ furtherConfirmed: startsOf(first).map(start => [start, 0]) })
   t.is(count(await b.exchange({ room: 9 })), 0)
   await a.command({ kind: 'rate', rules: [rule(5)] })
   t.is(count(await other.exchange({ room: 1 })), 1)
@@ -302,7 +302,7 @@ test('named rules: another rule applies to the starts that are remembered, and t
   await a.put(jobs(9))
   await b.put(jobs(9))
   const first = await a.exchange({ room: 5 })
-  await a.exchange({ furtherLaunched: startsOf(first).map((start, i) => [start, i * 10]) })
+  await a.exchange({ furtherConfirmed: startsOf(first).map((start, i) => [start, i * 10]) })
 
   await b.command({ kind: 'rate', rules: [rule(2)] })
 

@@ -40,7 +40,7 @@ test('rate: a start counts from its launch, is free again if there was none, and
   t.is(graceUntil, 50)
 
   const settled = [{ seq: claimed.seqs[1] as number, fence: 1, kind: 'notLaunched' as const }]
-  await a.pass(5).exchange({ launched: [grants?.[0] as number, 3], settled })
+  await a.pass(5).exchange({ confirmed: [grants?.[0] as number, 3], settled })
 
   t.deepEqual(await b.pass(5).claimed(), ['1'])
   t.is((await b.pass(998 - 5).exchange({ room: 9 })).nextLookAt, 1_003)
@@ -81,7 +81,7 @@ test('rate: the grace grows while jobs go back because it was too short, up to a
     await a.put(jobs(1))
     const { grants, claimed } = await a.exchange({ room: 1 })
     const [seq, fence] = [claimed.seqs[0] as number, claimed.fences[0] as number]
-    await a.exchange({ launched: [grants?.[0] as number, a.now], settled: [{ seq, fence, kind: 'finished' }] })
+    await a.exchange({ confirmed: [grants?.[0] as number, a.now], settled: [{ seq, fence, kind: 'finished' }] })
     a.pass(100)
   }
   t.is((await a.exchange({ room: 1 })).graceUntil - a.now, 5)
@@ -92,7 +92,7 @@ test('rate: a restart forgets no start, and an unconfirmed one counts at the end
   const a = await opened(db, [rule(2)])
   await a.put(jobs(9))
   const { grants } = await a.exchange({ room: 2 })
-  await a.exchange({ launched: [grants?.[0] as number, 20] })
+  await a.exchange({ confirmed: [grants?.[0] as number, 20] })
   await a.die()
 
   const b = await opened(db, undefined)
@@ -107,7 +107,7 @@ test('rate: a jump of the wall clock within a boot does not matter', async (t, s
   const a = await opened(db, [rule(1)])
   await a.put(jobs(9))
   const { grants } = await a.exchange({ room: 1 })
-  await a.exchange({ launched: [grants?.[0] as number, 0] })
+  await a.exchange({ confirmed: [grants?.[0] as number, 0] })
   await a.die()
 
   const b = await db.open()
@@ -164,7 +164,7 @@ test('rate: a limit lowered below the current starts lets nothing start until th
   const [a, b] = [await opened(db, [rule(5)]), await opened(db, undefined)]
   await a.put(jobs(9))
   const { grants } = await a.exchange({ room: 5 })
-  await a.exchange({ launched: (grants ?? []).flatMap((grant, i) => [grant as number, i * 10]) })
+  await a.exchange({ confirmed: (grants ?? []).flatMap((grant, i) => [grant as number, i * 10]) })
 
   await b.command({ kind: 'rate', rules: [rule(2)] })
 
@@ -200,7 +200,7 @@ test('rate: a cost that is corrected counts in every process', async (t, subject
   const { grants } = await a.exchange({ room: 1 })
   const grant = grants?.[0] as number
 
-  await a.exchange({ launched: [grant, 0], spent: [{ grant, cost: { tokens: 8 } }] })
+  await a.exchange({ confirmed: [grant, 0], spent: [{ grant, cost: { tokens: 8 } }] })
 
   t.is((await b.exchange({ room: 9 })).claimed.seqs.length, 0)
   await a.exchange({ spent: [{ grant, cost: { tokens: 1 } }] })
@@ -214,7 +214,7 @@ test('rate: a corrected cost counts after a restart, each unit by itself, and a 
   await a.put([cost(9, 1), cost(9, 1), cost(1, 4), cost(1, 1)])
   const { grants } = await a.exchange({ room: 1 })
   const grant = grants?.[0] as number
-  const report = { launched: [grant, 0] as number[], spent: [{ grant, cost: { tokens: 1 } }] }
+  const report = { confirmed: [grant, 0] as number[], spent: [{ grant, cost: { tokens: 1 } }] }
   await a.exchange(report)
   await a.exchange({ number: a.number, ...report })
   await a.die()
@@ -236,14 +236,14 @@ test('rate: a jitter that is learned is one for all processes, and a restart kee
   const a = await opened(db, declared)
   await a.put(jobs(9))
   const { grants } = await a.exchange({ room: 2 })
-  await a.exchange({ launched: (grants ?? []).flatMap(grant => [grant as number, 0]) })
+  await a.exchange({ confirmed: (grants ?? []).flatMap(grant => [grant as number, 0]) })
   a.pass(1_000)
   const second = await a.exchange({ room: 2 })
   const [seq, fence] = [second.claimed.seqs[0] as number, second.claimed.fences[0] as number]
-  const launched = (second.grants ?? []).flatMap(grant => [grant as number, 1_000])
+  const confirmed = (second.grants ?? []).flatMap(grant => [grant as number, 1_000])
 
   // The launch and the refusal are reported together.
-  const reply = await a.exchange({ launched, settled: [{ seq, fence, kind: 'throttled', extras: { waitMs: 0 } }] })
+  const reply = await a.exchange({ confirmed, settled: [{ seq, fence, kind: 'throttled', extras: { waitMs: 0 } }] })
 
   t.like(reply.rules, { 0: { jitterMs: 10, jitter: 'learn' }, length: 1 })
   const b = await opened(db, undefined)

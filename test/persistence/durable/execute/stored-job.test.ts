@@ -40,12 +40,12 @@ test('stored job: a new due time by one clock replaces that by the other', t => 
 })
 
 test('stored job: a claim counts an attempt, raises the fence, and clears the facts of the run before', t => {
-  const started = job({ abandoned: true, launched: true, cancel: { reason: null, notified: true } })
+  const started = job({ abandoned: true, launchReported: true, cancel: { reason: null, notified: true } })
 
   becomesUnderway(started, claim)
 
   t.like(started, { state: 'underway', worker: 'w', exchange: 3, attempt: 1, fence: 1 })
-  t.like(started, { abandoned: false, launched: false, cancel: undefined, awaitingVerdict: false })
+  t.like(started, { abandoned: false, launchReported: false, cancel: undefined, awaitingVerdict: false })
 })
 
 test('stored job: a claimed suspect carries its crashes and its caution, and another job neither', t => {

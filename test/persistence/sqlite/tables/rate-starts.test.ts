@@ -28,7 +28,7 @@ test('rate: after a reboot starts are placed by the wall clock, at most a window
     a.pass(123_456.75)
     a.put(jobs(9))
     const { grants } = a.exchange({ room: 1 })
-    a.exchange({ launched: [grants?.[0] as number, a.now] })
+    a.exchange({ confirmed: [grants?.[0] as number, a.now] })
     a.die()
 
     const b = new Process(path, { boot: 'another' })
@@ -67,7 +67,7 @@ test('rate: starts are written one by one, and deleted when no rule counts them'
   a.put(jobs(9))
   for (let i = 0; i < 3; i++) {
     const { grants } = a.exchange({ room: 3 })
-    a.exchange({ launched: (grants ?? []).flatMap(grant => [grant as number, a.now]) })
+    a.exchange({ confirmed: (grants ?? []).flatMap(grant => [grant as number, a.now]) })
     t.deepEqual([grants?.length, a.rows('rdq_rate_start')], [3, 3])
     a.pass(1_000)
   }

@@ -152,7 +152,7 @@ const exchange = (room: number, ...settled: readonly (readonly [seq: number, fen
   acknowledged: 0,
   works: true,
   room,
-  launched: [],
+  confirmed: [],
   spent: [],
   checkpoints: [],
   mayLaunch: true,
