@@ -21,10 +21,10 @@ import type { Limits } from './limits.ts'
 import type { Suspects } from './suspects.ts'
 
 /**
- * From this length of a run of plain endings on, one statement for all of them is cheaper than one for each. Without it a
- * job costs a third more.
+ * From this length of a range of plain endings on, one statement for all of them is cheaper than one for each. Without
+ * it a job costs a third more.
  */
-const minRunLength = 3
+const minRangeLength = 3
 
 export interface SettleParts {
   readonly db: SqliteDatabase
@@ -49,11 +49,11 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   readonly limits: Limits
   readonly #parts: SettleParts
   readonly #take: SqliteStatement
-  readonly #countRun: SqliteStatement
-  readonly #takeRun: SqliteStatement
-  readonly #dropRun: SqliteStatement
+  readonly #countRange: SqliteStatement
+  readonly #takeRange: SqliteStatement
+  readonly #dropRange: SqliteStatement
   readonly #markLaunched: SqliteStatement
-  readonly #markLaunchedRun: SqliteStatement
+  readonly #markLaunchedRange: SqliteStatement
   readonly #markCheckpoint: SqliteStatement
   readonly #addContinuingBody: SqliteStatement
   readonly #dropContinuingBody: SqliteStatement
@@ -69,13 +69,13 @@ export class Settles implements SettleStore<QueueRow, Taken> {
       delete from rdq_underway where worker = ? and queue = ? and seq = ? and fence = ?
       returning attempt, crashes, flags, grant, key, key_start, rule_starts`)
       .raw()
-    const run = 'rdq_underway where worker = ? and queue = ? and seq between ? and ?'
-    this.#countRun = db.prepare(`select count(*) from ${run} and fence = ? and flags = 0 and crashes = 0`).pluck()
-    this.#takeRun = db.prepare(`delete from ${run}`)
-    this.#dropRun = db.prepare('delete from rdq_job where seq between ? and ?')
+    const range = 'rdq_underway where worker = ? and queue = ? and seq between ? and ?'
+    this.#countRange = db.prepare(`select count(*) from ${range} and fence = ? and flags = 0 and crashes = 0`).pluck()
+    this.#takeRange = db.prepare(`delete from ${range}`)
+    this.#dropRange = db.prepare('delete from rdq_job where seq between ? and ?')
     this.#markLaunched = db.prepare(`
       update rdq_underway set launched = 1 where worker = ? and queue = ? and seq = ? and fence = ?`)
-    this.#markLaunchedRun = db.prepare(`
+    this.#markLaunchedRange = db.prepare(`
       update rdq_underway set launched = 1 where worker = ? and queue = ? and seq between ? and ? and fence = ?`)
     this.#markCheckpoint = db.prepare(`
       update rdq_underway set flags = flags | ${hasLastRun} where worker = ? and queue = ? and seq = ? and fence = ?`)
@@ -91,7 +91,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   markLaunchReported(queue: QueueRow, first: number, last: number, fence: number): number {
     const { worker } = this.#parts
     queue.dirty = true
-    if (last > first) return this.#markLaunchedRun.run(worker, queue.queueId, first, last, fence).changes
+    if (last > first) return this.#markLaunchedRange.run(worker, queue.queueId, first, last, fence).changes
     return this.#markLaunched.run(worker, queue.queueId, first, fence).changes
   }
   /** Bodies that outlived their jobs have ended. */
@@ -186,16 +186,16 @@ export class Settles implements SettleStore<QueueRow, Taken> {
       const [first, fence] = dropped[from] as readonly [number, number]
       do to++
       while (to < dropped.length && dropped[to]?.[0] === first + to - from && dropped[to]?.[1] === fence)
-      if (to - from >= minRunLength && this.#finishRun(queue, first, to - from, fence)) continue
+      if (to - from >= minRangeLength && this.#finishRange(queue, first, to - from, fence)) continue
       for (let i = from; i < to; i++) this.#finishOne(queue, first + i - from, fence, now, lost)
     }
   }
-  #finishRun(queue: QueueRow, first: number, length: number, fence: number): boolean {
+  #finishRange(queue: QueueRow, first: number, length: number, fence: number): boolean {
     const { worker } = this.#parts
     const last = first + length - 1
-    if (this.#countRun.get(worker, queue.queueId, first, last, fence) !== length) return false
-    this.#takeRun.run(worker, queue.queueId, first, last)
-    this.#dropRun.run(first, last)
+    if (this.#countRange.get(worker, queue.queueId, first, last, fence) !== length) return false
+    this.#takeRange.run(worker, queue.queueId, first, last)
+    this.#dropRange.run(first, last)
     queue.moved('underway', 'finished', length)
     return true
   }
