@@ -84,7 +84,7 @@
  *   declaration replaces it.
  * - B28. A session is woken when another one has changed something that its next exchange would show: a put, a command,
  *   an ending, a claim.
- * - B29. A shared pause holds every session of the name, until a shared resume.
+ * - B29. A shared pause stops every session of the name, until a shared resume.
  * - B30. A cancel of a job that another session runs is passed to that session with its next exchange.
  * - B31. If a job ends elsewhere, a caller that awaits its result is notified once, through the record that `follow`
  *   returned.

@@ -122,8 +122,8 @@ export class Lifecycle {
     this.#change('resume')
   }
   /** The backlog reports that a shared pause is in force, or has ended. */
-  sharedPauseChanged(holds: boolean): void {
-    this.#change(holds ? 'sharedPause' : 'sharedResume')
+  sharedPauseChanged(isInForce: boolean): void {
+    this.#change(isInForce ? 'sharedPause' : 'sharedResume')
   }
   /** Parks generator tasks, together with a pause. */
   parkTasks(): void {

@@ -4,7 +4,7 @@ import type { VirtualClock } from './virtual-clock.ts'
 
 /**
  * Advances `clock` from alarm to alarm until the queue is idle. Throws if that does not help, because the test must end
- * running jobs, or a pause or a width of 0 holds waiting ones.
+ * running jobs, or a pause or a width of 0 stops waiting ones.
  */
 export async function drain(queue: DispatchQueue<never, never> | DispatchQueue, clock: VirtualClock): Promise<void> {
   const { idle } = watch(queue as DispatchQueue)

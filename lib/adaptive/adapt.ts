@@ -48,7 +48,7 @@ const outcomes: readonly unknown[] = ['ok', 'overload', 'ignore'] satisfies read
  * Adapts the width of `queue` from its present value on, until `stop()` is called or the queue stops. The `width` event
  * has the reason of each change as its third argument, and the key, if it is the width of a key, as its fourth. A width
  * that you set goes on from there; one outside of the bounds suspends the adaptation until you set one within them, so
- * `queue.width = 0` holds the queue as usual.
+ * `queue.width = 0` stops the queue as usual.
  *
  * Throws OptionError, and QueueStoppedError after `stop`.
  */

@@ -180,7 +180,7 @@ export class Key {
     this.#keys = keys
     this.name = name
   }
-  /** How many of its jobs may be underway, in all processes together. 0 holds it. */
+  /** How many of its jobs may be underway, in all processes together. 0 stops it. */
   get width(): number {
     return this.#keys.settings(this.name).width
   }

@@ -85,11 +85,11 @@ export class Pauses implements SharedPauseListener {
     commands.send({ kind: 'pause', paused: false }, () => dispatch.wake()).catch(error => emitter.report(error, {}))
   }
   /** The backlog reports that a shared pause is in force, or has ended. */
-  sharedPauseChanged(holds: boolean): void {
+  sharedPauseChanged(isInForce: boolean): void {
     const { lifecycle, emitter, dispatch } = this.#parts
     const { paused } = lifecycle
-    lifecycle.sharedPauseChanged(holds)
-    if (holds) dispatch.launcher.elsewhere?.withdraw()
+    lifecycle.sharedPauseChanged(isInForce)
+    if (isInForce) dispatch.launcher.elsewhere?.withdraw()
     if (!paused) emitter.announce('paused')
     else if (!lifecycle.paused) this.#goOn()
   }

@@ -37,7 +37,7 @@ export interface NoticeListener {
   verdictWanted(record: JobRecord): void
 }
 export interface SharedPauseListener {
-  sharedPauseChanged(holds: boolean): void
+  sharedPauseChanged(isInForce: boolean): void
 }
 /** Called when a reply may have reported other settings of the name. */
 export interface SettingsListener {

@@ -11,7 +11,7 @@ import { leastWeight, mostWeight } from './fairness.ts'
 
 /** Limits for each key, and how keys share. */
 export interface KeysOptions {
-  /** How many jobs of a key may be underway, in all processes together; 0 holds every key. Infinity by default. */
+  /** How many jobs of a key may be underway, in all processes together; 0 stops every key. Infinity by default. */
   width?: number | undefined
   /** One rule or several for each key. No limit by default. */
   rate?: Rule | readonly Rule[] | undefined
@@ -83,7 +83,7 @@ export function parseKeyWidth(option: string, value: unknown): number {
 
 export function parseWeight(option: string, value: unknown): number {
   if (typeof value === 'number' && value >= leastWeight && value <= mostWeight) return value
-  const hint = value === 0 ? '; to hold a key, set its width to 0 or pause it' : numberHint(value)
+  const hint = value === 0 ? '; to stop a key, set its width to 0 or pause it' : numberHint(value)
   const problem = `must be a number from ${leastWeight} to ${mostWeight}, got ${describe(value)}${hint}`
   throw new OptionError(option, value, problem)
 }

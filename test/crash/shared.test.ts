@@ -116,7 +116,7 @@ test('two workers of one name run each job once, keep their own widths, and shar
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a shared pause holds in the other process, over the end of all processes, and until a shared resume', async t => {
+test('a shared pause is in force in the other process, over the end of all processes, and until a shared resume', async t => {
   const c = workerPool()
   const web = c.start({ who: 'web' })
   const first = c.start({ who: 'first', body: 'end' })

@@ -58,7 +58,7 @@ test('globalWidth: without a global width only the width of the queue object lim
   t.deepEqual(all.running(), ['1', '2', '3'])
 })
 
-test('globalWidth: set wider it starts jobs at once, set narrower it interrupts none, and 0 holds all', async t => {
+test('globalWidth: set wider it starts jobs at once, set narrower it interrupts none, and 0 stops all', async t => {
   const all = parts({ globalWidth: 1 })
   await all.queue.putMany(['1', '2', '3', '4', '5'])
   await all.resume()

@@ -162,7 +162,7 @@ test('keys.width: a job that comes due, or is put with a delay, waits for the sl
   t.deepEqual(all.running(), ['a2'])
 })
 
-test('keys.width: 0 holds every key, and no job without one', async t => {
+test('keys.width: 0 stops every key, and no job without one', async t => {
   const all = parts({ width: 9, keys: { width: 0 } })
   await all.put('a1', '1')
   await all.resume()

@@ -104,7 +104,7 @@ test('pause of tasks parks generators at their next yield, slots kept, and resum
   t.is(await result, 'done')
 })
 
-test('a shared pause holds all queue objects of the name until a shared resume', async t => {
+test('a shared pause stops all queue objects of the name until a shared resume', async t => {
   const clock = new VirtualClock()
   const backlog = sharedBacklog()
   const handler = scripted<string, string>()

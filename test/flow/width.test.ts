@@ -58,7 +58,7 @@ test('a width that is made narrower and wide again in one turn changes nothing',
   t.deepEqual(running(), ['a', 'b'])
 })
 
-test('a width of 0 holds all until it is wider', async t => {
+test('a width of 0 stops all until it is wider', async t => {
   const { clock, queue, running } = parts({ width: 0 })
   await queue.putMany(['a', 'b'])
   await clock.advance(86_400_000)

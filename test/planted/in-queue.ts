@@ -790,7 +790,7 @@ export const inQueue: readonly Plant[] = [
     name: 'a queue is ready before it knows of a shared pause',
     file: 'lib/dispatch/dispatch.ts',
     edits: [{ find: 'if (session.sharedPaused) this.#sharedPause.sharedPauseChanged(true)', replace: '' }],
-    why: '`paused` reads false after `ready()` although a shared pause holds',
+    why: '`paused` reads false after `ready()` although a shared pause is in force',
     finders: ['flow/ready'],
   },
   {

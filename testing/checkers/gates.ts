@@ -16,7 +16,7 @@ interface Gate {
 /**
  * I10. Stop and pause: no start after the entry at which `stop` or `pause` was called (not resolved), until `resume`. A
  * pause resolves true, and a stop resolves, only when no body runs in that process, or the stop names the bodies it has
- * abandoned. A shared pause holds the process that called it until a shared resume by any process, which may have been
+ * abandoned. A shared pause stops the process that called it until a shared resume by any process, which may have been
  * requested before and take effect later. Other processes are judged by the claims of the store, if the history shows
  * them: none once the pause has resolved.
  *

@@ -95,7 +95,7 @@ export class LifeLock {
     let db: SqliteDatabase | undefined
     try {
       db = new this.#Library(path, { timeout: 0, fileMustExist: true })
-      hold(db)
+      lockExclusively(db)
     } catch (error) {
       db?.close()
       throw fileOf(path) === undefined ? wentMeanwhile() : error
@@ -194,7 +194,7 @@ export class Watch {
   }
   /** Takes the lock, and returns true; throws if somebody else holds it. */
   #takeLock(db: SqliteDatabase): true {
-    if (!db.inTransaction) hold(db)
+    if (!db.inTransaction) lockExclusively(db)
     return true
   }
   #isMissed(worker: string, passedMs: number): boolean {
@@ -260,6 +260,6 @@ function isToken(worker: string): boolean {
 }
 
 /** The lock is on the file itself, which stays empty. No journal is needed, because nothing is written. */
-function hold(db: SqliteDatabase): void {
+function lockExclusively(db: SqliteDatabase): void {
   db.exec('pragma journal_mode = memory; begin exclusive')
 }

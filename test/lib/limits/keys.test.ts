@@ -40,7 +40,7 @@ test('keys: a weight of 0 is refused with what to do instead', t => {
 
   t.is(
     error?.message,
-    'keys.weight must be a number from 0.001 to 1000, got 0; to hold a key, set its width to 0 or pause it',
+    'keys.weight must be a number from 0.001 to 1000, got 0; to stop a key, set its width to 0 or pause it',
   )
 })
 

@@ -5,7 +5,7 @@ import { type BacklogSubject, backlogTestsInto, claim, exchange, job, payloads, 
 export const sessions: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(sessions)
 
-it('B29: a shared pause holds all sessions of the name, and wakes them, as puts and rates do', async (t, {
+it('B29: a shared pause stops all sessions of the name, and wakes them, as puts and rates do', async (t, {
   make,
   attach,
 }) => {

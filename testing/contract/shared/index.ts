@@ -88,7 +88,7 @@ it('B28: a working session is woken by a put, a command and an ending in another
   const [claimed] = (await other.claim()) as [JobRecord]
   t.true(await wakes(() => other.settle(claimed)), 'an ending')
 })
-it('B29: a shared pause holds every process, until a shared resume', async (t, { start }) => {
+it('B29: a shared pause stops every process, until a shared resume', async (t, { start }) => {
   const [one, other] = [await start(), await start()]
   await other.put(job('a'))
 

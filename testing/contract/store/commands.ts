@@ -169,7 +169,7 @@ test('cancel: a job that goes back before its process got the request is cancell
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
 })
 
-test('pause: a shared pause holds in every process', async (t, subject) => {
+test('pause: a shared pause is in force in every process', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await db.open(), await db.open()]
   for (const p of [a, b]) await p.attach()
