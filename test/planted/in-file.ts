@@ -760,7 +760,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'jobs are claimed before crashes are reported',
     file: 'persistence/durable/execute/exchange.ts',
-    edits: [{ find: 'reports.fillsReply ? 0 : request.room', replace: 'request.room' }],
+    edits: [{ find: 'crashReports.fillsReply ? 0 : request.room', replace: 'request.room' }],
     why: 'a job starts again before its recovered event',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },

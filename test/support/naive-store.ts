@@ -75,7 +75,7 @@ export class NaiveStore implements wire.Store {
   }
   #signOff(token: string): void {
     execute.forgetWaits(this.db.data.rules.values(), token)
-    for (const { reports } of this.db.data.queues.values()) execute.freeReports(reports, token)
+    for (const { reports } of this.db.data.queues.values()) execute.freeCrashReports(reports, token)
     this.db.data.workers.delete(token)
   }
   /** One transaction: all of it, or nothing. */
@@ -275,7 +275,7 @@ function operationsOf(store: NaiveStore): execute.StoreOperations<Queue, Job> {
     crashed: (_queue, job, crashes) => void changed(job, { crashes }),
     countCrash: (_queue, job, { crashes, launchUnreported }) => void changed(job, { crashes, launchUnreported }),
     awaitVerdict: (_queue, job, isOwned) => execute.awaitsVerdict(changed(job), isOwned ? worker : undefined),
-    report: ({ reports }, { seq, worker: from }, row) =>
+    reportCrash: ({ reports }, { seq, worker: from }, row) =>
       void reports.push({ seq, row, worker: from === worker ? worker : undefined, exchange: 0 }),
     stopWorking: ({ queueId, slotWaits }) => {
       me().works.delete(queueId)

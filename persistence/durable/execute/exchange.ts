@@ -25,13 +25,13 @@ export interface LoggedReply extends Pick<Notices, 'lostRuns' | 'within' | 'canc
 export const emptyReply: LoggedReply = { lostRuns: [], within: [], cancelRequests: [], endedUnrun: [] }
 
 /** The crash reports of one exchange: jobs by seq, or as they ended; and how many older reports were dropped. */
-export interface Reports {
+export interface SentCrashReports {
   readonly recovered: readonly (number | JobRow)[]
   readonly dropped: number
   /** More may be left, so that nothing is claimed yet. */
   readonly fillsReply: boolean
 }
-export const noReports: Reports = { recovered: [], dropped: 0, fillsReply: false }
+export const noCrashReports: SentCrashReports = { recovered: [], dropped: 0, fillsReply: false }
 
 /** The jobs that a claim has taken. */
 export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'graceUntil'> {
@@ -52,7 +52,7 @@ export interface ExchangeStore<Queue> extends SlotStore<Queue>, RunReportStore<Q
   // The reply to an earlier exchange: its claims that are still underway, the verdicts it requested, its reports.
   claimedIn(queue: Queue, exchange: number): Claimed
   verdictsRequestedIn(queue: Queue, exchange: number): readonly JobRow[]
-  reportedIn(queue: Queue, exchange: number): Reports
+  crashReportsIn(queue: Queue, exchange: number): SentCrashReports
   loggedIn(queue: Queue, exchange: number): LoggedReply
 
   // The reports of the queue's runs.
@@ -71,7 +71,7 @@ export interface ExchangeStore<Queue> extends SlotStore<Queue>, RunReportStore<Q
   nextLook(queue: Queue, now: number, wall: number): number
 
   // Notices for the queue. They are marked as sent with this exchange.
-  takeReports(queue: Queue, exchange: number): Reports
+  takeCrashReports(queue: Queue, exchange: number): SentCrashReports
   takeCancels(queue: Queue): LoggedReply['cancelRequests']
   requestVerdicts(queue: Queue, exchange: number): readonly JobRow[]
 
@@ -92,7 +92,7 @@ export function executeExchange<Queue extends QueueState>(
     return replyOf(store, queue, request, {
       claimed: store.claimedIn(queue, number),
       logged: store.loggedIn(queue, number),
-      reports: store.reportedIn(queue, number),
+      crashReports: store.crashReportsIn(queue, number),
       needVerdict: store.verdictsRequestedIn(queue, number),
       // The next look of the first execution is not kept, so the queue looks again at once.
       nextLookAt: now,
@@ -111,9 +111,9 @@ export function executeExchange<Queue extends QueueState>(
   }
   store.prune(queue, settled.seqs.length, now)
   const isBehind = store.makeReady(queue, now, wall)
-  const reports = works ? store.takeReports(queue, number) : noReports
+  const crashReports = works ? store.takeCrashReports(queue, number) : noCrashReports
   // All crash reports are sent before any job is claimed.
-  const room = reports.fillsReply ? 0 : request.room
+  const room = crashReports.fillsReply ? 0 : request.room
   const claim = (most: number): Claimed => store.claim(queue, request, most, notices.endedUnrun)
   const claimed = queue.globalWidth < Infinity ? claimWithinSlots(store, queue, request, room, claim) : claim(room)
   noteDemand(store.limits, queue, request, room, claimed.demand)
@@ -127,9 +127,9 @@ export function executeExchange<Queue extends QueueState>(
     store.logReply(queue, request, logged)
   }
   store.executed(queue, number)
-  const next = isBehind || reports.fillsReply || claimed.isPartial ? now : store.nextLook(queue, now, wall)
+  const next = isBehind || crashReports.fillsReply || claimed.isPartial ? now : store.nextLook(queue, now, wall)
   const nextLookAt = Math.min(next, Math.max(claimed.nextLookAt, now))
-  return replyOf(store, queue, request, { claimed, logged, reports, needVerdict, nextLookAt })
+  return replyOf(store, queue, request, { claimed, logged, crashReports, needVerdict, nextLookAt })
 }
 
 /** Moves each start to the instant of its launch, and replaces reserved costs by those that were spent. */
@@ -146,7 +146,7 @@ function correctRate<Queue>(store: LimitStore<Queue>, queue: Queue, request: Exc
 interface Executed {
   readonly claimed: Claimed
   readonly logged: LoggedReply
-  readonly reports: Reports
+  readonly crashReports: SentCrashReports
   readonly needVerdict: readonly JobRow[]
   /** When to look again, unless a limit lets the next job start before. */
   readonly nextLookAt: number
@@ -161,7 +161,7 @@ function replyOf<Queue extends QueueState>(
   const { needVerdict, nextLookAt } = executed
   const { claimed, grants, graceUntil, blocked } = executed.claimed
   const { endedUnrun, ...logged } = executed.logged
-  const { recovered, dropped } = executed.reports
+  const { recovered, dropped } = executed.crashReports
   const { lostRuns, within, cancelRequests } = logged
   const lists = [lostRuns, within, cancelRequests, recovered, needVerdict]
   const notices = lists.some(list => list.length > 0) && {

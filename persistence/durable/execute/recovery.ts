@@ -32,7 +32,7 @@ export interface RecoveryStore<Queue, Job> extends Moves<Queue, Job> {
    */
   awaitVerdict(queue: Queue, job: Job, isOwned: boolean): void
   /** Adds a crash report, with the job as it ended if it did. */
-  report(queue: Queue, job: Job, ended: JobRow | undefined): void
+  reportCrash(queue: Queue, job: Job, ended: JobRow | undefined): void
 }
 
 /**
@@ -57,11 +57,11 @@ export function recoverJob<Queue extends CrashPolicy, Job extends LeftByCrash>(
       return store.awaitVerdict(queue, job, kind === 'awaitsVerdict')
     case 'waits':
       returnJob(store, queue, job, now)
-      return store.report(queue, job, undefined)
+      return store.reportCrash(queue, job, undefined)
     case 'cancelled':
     case 'failed': {
       const error = cancel ? cancel.reason : errorToJson(new PoisonError(crashes), 'none')
-      return store.report(queue, job, store.endWithRow(queue, job, unrun(kind, error), now))
+      return store.reportCrash(queue, job, store.endWithRow(queue, job, unrun(kind, error), now))
     }
     default:
       kind satisfies never
@@ -81,7 +81,7 @@ function giveBack<Queue, Job extends LeftByCrash>(
   if (job.awaitingVerdict) return store.awaitVerdict(queue, job, false)
   const cancel = store.takeCancel(queue, job)
   if (!cancel) return returnJob(store, queue, job, now)
-  store.report(queue, job, store.endWithRow(queue, job, unrun('cancelled', cancel.reason), now))
+  store.reportCrash(queue, job, store.endWithRow(queue, job, unrun('cancelled', cancel.reason), now))
 }
 
 /** What a process keeps of a queue object with a handler. */
@@ -95,7 +95,7 @@ export interface DetachStore<Queue, Job> extends RecoveryStore<Queue, Job> {
   /** Takes its jobs out of the state underway: all that are here, or those that await a verdict. */
   takeUnderway(queue: Queue, onlyAwaiting: boolean): Iterable<Job>
   /** Reports that it did not acknowledge are left to the next queue object with a handler. */
-  freeReports(queue: Queue): void
+  freeCrashReports(queue: Queue): void
 }
 
 /** The queue object with a handler is gone. */
@@ -108,7 +108,7 @@ export function detach<Queue, Job extends LeftByCrash>(
   store.acknowledge(queue, acknowledged)
   if (keepLeases) store.abandonBodies(queue)
   for (const job of store.takeUnderway(queue, keepLeases)) giveBack(store, queue, job, now)
-  store.freeReports(queue)
+  store.freeCrashReports(queue)
 }
 
 /** Its attempt counts as not used. A job that awaited a verdict has run, so an attempt was counted. */

@@ -29,25 +29,25 @@ export interface ReportedQueue {
 
 type ReportOperations<Queue> = Pick<
   ExchangeStore<Queue> & DetachStore<Queue, never>,
-  'reportedIn' | 'takeReports' | 'freeReports' | 'loggedIn' | 'logReply' | 'acknowledge'
+  'crashReportsIn' | 'takeCrashReports' | 'freeCrashReports' | 'loggedIn' | 'logReply' | 'acknowledge'
 >
 
 /** The operations of a worker on the reports of its queues. */
 export function reportsOf<Queue extends ReportedQueue>(worker: string): ReportOperations<Queue> {
   const self: ReportOperations<Queue> = {
-    reportedIn: ({ reports }, exchange) => {
+    crashReportsIn: ({ reports }, exchange) => {
       const reported = reports.filter(report => report.worker === worker && report.exchange === exchange)
       return { recovered: reported.map(({ seq, row }) => row ?? seq), dropped: 0, fillsReply: false }
     },
-    takeReports: (queue, exchange) => {
+    takeCrashReports: (queue, exchange) => {
       const unreported = (to: string | undefined): CrashReport[] =>
         queue.reports.filter(report => report.worker === to && report.exchange === 0)
       // A process reports by itself, and first, what it gave up by itself.
       const own = unreported(worker)
       for (const report of own.length > 0 ? own : unreported(undefined)) Object.assign(report, { worker, exchange })
-      return { ...self.reportedIn(queue, exchange), fillsReply: own.length > 0 }
+      return { ...self.crashReportsIn(queue, exchange), fillsReply: own.length > 0 }
     },
-    freeReports: ({ reports }) => freeReports(reports, worker),
+    freeCrashReports: ({ reports }) => freeCrashReports(reports, worker),
     loggedIn: ({ replies }, exchange) =>
       replies.find(one => one.worker === worker && one.exchange === exchange)?.reply ?? emptyReply,
     logReply: ({ replies }, { number: exchange }, reply) => void replies.push({ worker, exchange, reply }),
@@ -60,6 +60,6 @@ export function reportsOf<Queue extends ReportedQueue>(worker: string): ReportOp
   return self
 }
 /** The worker, or its queue, is gone. Reports that it did not get, or did not acknowledge, go to the next one. */
-export function freeReports(reports: readonly CrashReport[], worker: string): void {
+export function freeCrashReports(reports: readonly CrashReport[], worker: string): void {
   for (const report of reports) if (report.worker === worker) Object.assign(report, { worker: undefined, exchange: 0 })
 }

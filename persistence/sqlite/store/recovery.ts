@@ -128,7 +128,7 @@ export class Recovery implements DetachStore<QueueRow, Left> {
       if (rows.length < maxRecovered) return
     }
   }
-  freeReports(queue: QueueRow): void {
+  freeCrashReports(queue: QueueRow): void {
     this.#parts.reports.free(queue)
   }
 
@@ -229,7 +229,7 @@ export class Recovery implements DetachStore<QueueRow, Left> {
   endWithRow(queue: QueueRow, job: Left, ending: Ending, now: number): JobRow | undefined {
     return this.#parts.jobRows.endWithRow(queue, job, ending, now)
   }
-  report(queue: QueueRow, { seq, from }: Left, ended: JobRow | undefined): void {
+  reportCrash(queue: QueueRow, { seq, from }: Left, ended: JobRow | undefined): void {
     const { reports, worker } = this.#parts
     // Only this process can report the jobs that it gave up itself, as long as it lives.
     reports.add(queue, seq, ended, from === worker)

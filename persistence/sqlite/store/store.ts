@@ -319,7 +319,7 @@ function exchangesOf(
     lastExchange: queue => exchangeReplies.last(queue),
     claimedIn: (queue, exchange) => claims.claimedIn(queue, exchange),
     verdictsRequestedIn: (queue, exchange) => recovery.verdictsRequestedIn(queue, exchange),
-    reportedIn: (queue, exchange) => reports.at(queue, exchange),
+    crashReportsIn: (queue, exchange) => reports.at(queue, exchange),
     loggedIn: (queue, exchange) => exchangeReplies.of(queue, exchange),
 
     markLaunchReported: (queue, first, last, fence) => settles.markLaunchReported(queue, first, last, fence),
@@ -343,7 +343,7 @@ function exchangesOf(
     },
     nextLook: (queue, now, wall) => upkeep.nextLook(queue, now, wall),
 
-    takeReports: (queue, exchange) => reports.take(queue, exchange),
+    takeCrashReports: (queue, exchange) => reports.take(queue, exchange),
     takeCancels: queue => cancels.report(queue),
     requestVerdicts: (queue, exchange) => recovery.requestVerdicts(queue, exchange),
 

@@ -6,7 +6,7 @@
  * until the reply to that exchange is acknowledged, so that the next worker gets them if this one dies before.
  */
 import { maxReportsInExchange } from '../../../lib/decisions/bounds.ts'
-import { noReports, type Reports } from '../../durable/execute/exchange.ts'
+import { noCrashReports, type SentCrashReports } from '../../durable/execute/exchange.ts'
 import { type JobRow, maxReports } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow, QueueTable } from './queue.ts'
@@ -84,13 +84,13 @@ export class CrashReports {
     }
   }
   /** Takes the oldest reports, for the queue with a handler here, and marks them as reported by that exchange. */
-  take(queue: QueueRow, exchange: number): Reports {
-    if (queue.unreported === 0) return noReports
+  take(queue: QueueRow, exchange: number): SentCrashReports {
+    if (queue.unreported === 0) return noCrashReports
     // Reports of this process are few and are sent in an exchange of their own.
     let rows = this.#next.all(this.#worker, queue.queueId) as Row[]
     const own = rows.length > 0
     if (!own) rows = this.#next.all(noWorker, queue.queueId) as Row[]
-    if (rows.length === 0) return noReports
+    if (rows.length === 0) return noCrashReports
     for (const [number] of rows) this.#take.run(this.#worker, exchange, number)
     queue.unreported -= rows.length
     const { droppedReports } = queue
@@ -113,7 +113,7 @@ export class CrashReports {
     })
   }
   /** The reports that were sent with that exchange. */
-  at(queue: QueueRow, exchange: number): Reports {
+  at(queue: QueueRow, exchange: number): SentCrashReports {
     const rows = this.#at.all(this.#worker, queue.queueId, exchange) as Row[]
     const dropped = rows.reduce((sum, [, , , count]) => sum + count, 0)
     return { recovered: reported(rows), dropped, fillsReply: false }

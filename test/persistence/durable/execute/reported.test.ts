@@ -13,38 +13,38 @@ const reply: LoggedReply = { ...emptyReply, lostRuns: [7] }
 test('reported: one exchange of one worker takes the reports that no worker has', t => {
   const queue = queueOf(crash(1), crash(2))
 
-  t.deepEqual(reportsOf('a').takeReports(queue, 5).recovered, [1, 2])
-  t.deepEqual(reportsOf('b').takeReports(queue, 6).recovered, [])
-  t.deepEqual(reportsOf('a').takeReports(queue, 7).recovered, [])
+  t.deepEqual(reportsOf('a').takeCrashReports(queue, 5).recovered, [1, 2])
+  t.deepEqual(reportsOf('b').takeCrashReports(queue, 6).recovered, [])
+  t.deepEqual(reportsOf('a').takeCrashReports(queue, 7).recovered, [])
 })
 
 test('reported: a worker reports the jobs that it gave up itself first, and claims none meanwhile', t => {
   const queue = queueOf(crash(1), crash(2, 'a'), crash(3, 'b'))
   const worker = reportsOf<ReportedQueue>('a')
 
-  t.like(worker.takeReports(queue, 5), { recovered: [2], fillsReply: true })
-  t.like(worker.takeReports(queue, 6), { recovered: [1], fillsReply: false })
+  t.like(worker.takeCrashReports(queue, 5), { recovered: [2], fillsReply: true })
+  t.like(worker.takeCrashReports(queue, 6), { recovered: [1], fillsReply: false })
 })
 
 test('reported: a repeated exchange reports the same, until it is acknowledged', t => {
   const queue = queueOf(crash(1))
   const worker = reportsOf<ReportedQueue>('a')
-  worker.takeReports(queue, 5)
+  worker.takeCrashReports(queue, 5)
 
-  t.deepEqual(worker.reportedIn(queue, 5).recovered, [1])
+  t.deepEqual(worker.crashReportsIn(queue, 5).recovered, [1])
   worker.acknowledge(queue, 4)
-  t.deepEqual(worker.reportedIn(queue, 5).recovered, [1])
+  t.deepEqual(worker.crashReportsIn(queue, 5).recovered, [1])
   worker.acknowledge(queue, 5)
-  t.deepEqual([worker.reportedIn(queue, 5).recovered, queue.reports], [[], []])
+  t.deepEqual([worker.crashReportsIn(queue, 5).recovered, queue.reports], [[], []])
 })
 
 test('reported: the reports of a worker that leaves go to the next one, and those of others stay with them', t => {
   const queue = queueOf(crash(1), crash(2, 'b'))
-  reportsOf('a').takeReports(queue, 5)
+  reportsOf('a').takeCrashReports(queue, 5)
 
-  reportsOf('a').freeReports(queue)
+  reportsOf('a').freeCrashReports(queue)
 
-  t.deepEqual(reportsOf('c').takeReports(queue, 1).recovered, [1])
+  t.deepEqual(reportsOf('c').takeCrashReports(queue, 1).recovered, [1])
 })
 
 test('reported: a kept reply belongs to its worker and exchange, and goes when it is acknowledged', t => {
