@@ -66,7 +66,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/limits/hold.ts': 'one of the limits of test/lib/limits/limits.test.ts',
   'lib/limits/rate-limit.ts': 'one of the limits of test/lib/limits/limits.test.ts',
   'lib/rate/rules.ts': 'parsing and units, by the tests of the rate: test/lib/rate/rate.test.ts',
-  'lib/run/report-progress.ts': 'constants and a type',
+  'lib/run/launch-report-state.ts': 'constants and a type',
   'lib/control/pauses.ts': 'what follows from the states of test/lib/lifecycle.test.ts: test/flow/pause-stop.test.ts',
   'lib/control/queries.ts': 'test/flow/look.test.ts',
   'lib/control/commands.ts': 'test/flow/look.test.ts and retry.test.ts',

@@ -8,7 +8,7 @@
 import type { Exchange } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { JobRecord } from '../job.ts'
-import { reported, seenRunning } from '../run/report-progress.ts'
+import { reported, seenRunning } from '../run/launch-report-state.ts'
 import type { Run } from '../run/run.ts'
 
 /** How often running bodies are checked. A body that was running at the previous check is reported. */
@@ -60,7 +60,7 @@ export class LaunchReports {
   }
   /** The same for a body whose exchange is sent at once for another reason. */
   report(run: Run): void {
-    run.report = reported
+    run.launchReport = reported
     this.#due.push(run)
   }
   /** Holds the run back until its launch is stored. */
@@ -110,10 +110,10 @@ export class LaunchReports {
   readonly #check = (): void => {
     let remain = false
     for (const run of this.#launcher.runs) {
-      if (!run.launched || run.settled || run.report === reported) continue
-      if (run.report === seenRunning) this.report(run)
+      if (!run.launched || run.settled || run.launchReport === reported) continue
+      if (run.launchReport === seenRunning) this.report(run)
       else {
-        run.report = seenRunning
+        run.launchReport = seenRunning
         remain = true
       }
     }

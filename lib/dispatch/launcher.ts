@@ -18,7 +18,7 @@ import type { JobRecord, RetryPolicy } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { type Cost, unknownUnit } from '../rate/rules.ts'
 import type { Elsewhere, ElsewhereHost } from '../run/elsewhere.ts'
-import { reported } from '../run/report-progress.ts'
+import { reported } from '../run/launch-report-state.ts'
 import type { Run, RunHost } from '../run/run.ts'
 import { closed, closing } from '../run/run-state.ts'
 import { Runs } from '../run/runs.ts'
@@ -209,7 +209,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     const limited = grant !== 0
     if (run.settled || run.cancelIfAborted()) return this.#skip(run)
     if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
-    const isReported = run.report === reported
+    const isReported = run.launchReport === reported
     run.announced = true
     if (!isReported && this.#emitter.hasListener('underway')) {
       this.#emitter.announce('underway', this.#announcer.jobOf(run.record))
@@ -228,7 +228,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
   #launched(run: Run): void {
     const { clock } = this
     const { grant } = run
-    const goesOn = !run.settled && run.report !== reported && this.#reportsLaunches
+    const goesOn = !run.settled && run.launchReport !== reported && this.#reportsLaunches
     if (grant === 0) {
       if (goesOn) this.#launchReports.watch()
       return

@@ -21,8 +21,8 @@ import { isNativePromise, toNativePromise } from '../support/native-promise.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
 import { cancelledBy } from '../support/signals.ts'
 import type { BodyElsewhere, PausableTask } from './body-elsewhere.ts'
+import { type LaunchReportState, unreported } from './launch-report-state.ts'
 import { PastRun } from './past-run.ts'
-import { type ReportProgress, unreported } from './report-progress.ts'
 import {
   abandoned,
   closed,
@@ -139,7 +139,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   graceUntil: number = Infinity
   /** The caution with which to launch, and the progress of the launch's report. */
   caution: Caution = noCaution
-  report: ReportProgress = unreported
+  launchReport: LaunchReportState = unreported
   /** `underway` was announced, and nothing since that ended the run: a loss of the job is announced too. */
   announced = false
   kind: SettleKind = 'notLaunched'
@@ -181,7 +181,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.grant = grant
     this.graceUntil = graceUntil
     this.caution = noCaution
-    this.report = unreported
+    this.launchReport = unreported
     this.announced = false
     this.kind = 'notLaunched'
     this.value = this.error = this.text = this.startedAt = this.stoppedAt = undefined

@@ -19,8 +19,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/dispatch/launch-reports.ts',
     edits: [
       {
-        find: 'if (run.report === seenRunning) this.report(run)',
-        replace: 'if (run.report > seenRunning) this.report(run)',
+        find: 'if (run.launchReport === seenRunning) this.report(run)',
+        replace: 'if (run.launchReport > seenRunning) this.report(run)',
       },
     ],
     why: 'I17: a job that kills its process is never proven to',

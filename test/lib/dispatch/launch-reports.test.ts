@@ -2,7 +2,7 @@ import test from 'ava'
 import type { Exchange } from '../../../lib/backlog.ts'
 import { LaunchReports } from '../../../lib/dispatch/launch-reports.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { reported } from '../../../lib/run/report-progress.ts'
+import { reported } from '../../../lib/run/launch-report-state.ts'
 import { Run, type RunHost } from '../../../lib/run/run.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 
@@ -82,7 +82,7 @@ test('launches: a run that must be reported first is held back until its report 
   t.is(wakes(), 1)
 
   const begun = notified()
-  t.deepEqual([ids(begun), begun[0]?.first, a.report], [['a'], true, reported])
+  t.deepEqual([ids(begun), begun[0]?.first, a.launchReport], [['a'], true, reported])
   t.deepEqual([ids(notified()), ready], [[], []])
   launches.stored(begun)
   launches.stored(begun)
