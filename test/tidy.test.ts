@@ -126,6 +126,9 @@ const skips: Readonly<Record<string, string>> = {
     'needs servers that a user may not have, and says so by a skipped test; .ci/run makes their absence a failure',
 }
 
+/** Files that comments name and a test writes. */
+const writtenByTests: ReadonlySet<string> = new Set(['app.ts'])
+
 interface File {
   readonly path: string
   readonly text: string
@@ -324,6 +327,20 @@ hold(
     ),
   { path: 'lib/a.ts', text: `export class AError extends DispatchError {\n  readonly code = 'A'\n}` },
   { path: 'lib/b.ts', text: `export class B extends AError {\n  static override readonly name: string = 'A'\n}` },
+)
+
+hold(
+  'each file of TypeScript that a comment names is there, by its path or the end of it',
+  all.filter(({ path }) => path.endsWith('.ts')),
+  files =>
+    files.flatMap(({ path, text }) =>
+      (text.match(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/ .*/g) ?? [])
+        .flatMap(comment => comment.match(/(?<![\w/.-])[\w-][\w./-]*\.ts\b/g) ?? [])
+        .filter(name => !writtenByTests.has(name) && !all.some(file => `/${file.path}`.endsWith(`/${name}`)))
+        .map(name => `${path} names ${name}`),
+    ),
+  { path: 'lib/a.ts', text: `/** As ${'nowhere'}.ts does. */` },
+  { path: 'lib/b.ts', text: `const b = 1 // see lib/${'nowhere'}.ts` },
 )
 
 hold(

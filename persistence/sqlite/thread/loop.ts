@@ -2,7 +2,7 @@
  * The loop of the thread: gathers requests into one transaction, replies after the commit, watches other processes for
  * changes and deaths, and retries what the disk or a lock refused.
  *
- * The store has the SQL, other modules have the rules of a queue, and run.ts listens to the port.
+ * The store has the SQL, other modules have the rules of a queue, and run-thread.ts listens to the port.
  */
 import { type Clock, systemClock, type Timer } from '../../../lib/clock.ts'
 import { BusyWait, busyRetryMs } from '../../durable/busy-wait.ts'

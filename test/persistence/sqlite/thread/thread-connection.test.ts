@@ -1,4 +1,4 @@
-/** How a link fares over threads that die, or do not answer: scripted ones here, and true ones in thread.test.ts. */
+/** How a link fares over threads that die, or do not answer: scripted ones here, and true ones in entry.test.ts. */
 import test from 'ava'
 import { type Clock, systemClock } from '../../../../lib/clock.ts'
 import type { Link } from '../../../../persistence/durable/link.ts'
