@@ -12,7 +12,7 @@
  */
 import { type Standing, suspectPatienceMs } from '../../lib/decisions/suspects.ts'
 
-/** How long a process keeps itself idle for a job of another queue, which is notified and may not make an exchange. */
+/** How long a process keeps itself empty for a job of another queue, which is notified and may not make an exchange. */
 const maxYieldMs = 1_000
 /**
  * How soon a queue that got nothing because of a suspect makes another exchange, although it is notified of that run's
@@ -39,7 +39,7 @@ export interface Claimant {
   /** Whether nothing is underway in this process. */
   nothingUnderway(): boolean
   /**
-   * Whether it can become idle. It cannot while a body runs whose job has ended or whose queue has stopped, because the
+   * Whether it can become empty. It cannot while a body runs whose job has ended or whose queue has stopped, because the
    * end of such a body is not reported.
    */
   canDrain(): boolean
@@ -63,7 +63,7 @@ export interface SuspectPlan {
 }
 /** The jobs that a queue of this process would start if the process were free for it. */
 interface Waiting extends Candidates {
-  /** Since when this process keeps itself idle for it. */
+  /** Since when this process keeps itself empty for it. */
   yieldedAt: number | undefined
 }
 
@@ -99,9 +99,9 @@ export class SuspectLine {
     this.#waits(queue, aloneSince, undefined)
     let nextLookAt = Infinity
     if (this.#canDrain(claimant)) {
-      const isIdle = claimant.nothingUnderway()
-      if (aloneSince !== undefined && isIdle) return { claims: 'alone', withFirst: false, nextLookAt }
-      if (this.#drains(now) || (isIdle && this.#giveWayToAlone(queue, now))) {
+      const isEmpty = claimant.nothingUnderway()
+      if (aloneSince !== undefined && isEmpty) return { claims: 'alone', withFirst: false, nextLookAt }
+      if (this.#drains(now) || (isEmpty && this.#giveWayToAlone(queue, now))) {
         return { claims: 'nothing', withFirst: false, nextLookAt: this.nextLook(now) }
       }
       if (aloneSince !== undefined) nextLookAt = aloneSince + suspectPatienceMs
@@ -114,7 +114,7 @@ export class SuspectLine {
     }
     return { claims: 'others', withFirst, nextLookAt: nextLookAt }
   }
-  /** The queue claims nothing. If the process is idle by now, the queue whose job must run alone is notified. */
+  /** The queue claims nothing. If the process is empty by now, the queue whose job must run alone is notified. */
   passes(claimant: Claimant): void {
     if (this.#canDrain(claimant) && claimant.nothingUnderway()) this.#giveWayToAlone(claimant.queue, claimant.now)
   }
@@ -174,7 +174,7 @@ export class SuspectLine {
       if (now - aloneSince >= suspectPatienceMs) return true
     return false
   }
-  /** An idle process stays idle for a job of another of its queues that must run alone. Returns whether there is one. */
+  /** An empty process stays empty for a job of another of its queues that must run alone. Returns whether there is one. */
   #giveWayToAlone(queue: number, now: number): boolean {
     return this.#giveWay(queue, now, ({ aloneSince }) => aloneSince !== undefined)
   }
