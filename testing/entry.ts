@@ -257,7 +257,7 @@ export interface Inventory {
   }[]
 }
 
-// What a store itself does, in tests that can see into it.
+// The actions of a store itself, in tests that can see into it.
 
 /** A claim was committed. */
 export interface Claimed {

@@ -285,7 +285,7 @@ export class Witness {
       const set = (value: unknown): void => {
         accessor.set?.call(key, value)
         const call = this.#nextCall()
-        // What was set is shown at once, parsed.
+        // The new value is shown at once, parsed.
         const shown = value === undefined ? null : accessor.get?.call(key)
         this.#record({ kind, call, key: key.name, [name]: shown })
         const stored = this.#answered(kind, call, key.stored(), () =>

@@ -3,13 +3,13 @@
  * needs for itself, such as the size of a step of a read, are where the algorithm is.
  */
 
-// What an exchange claims.
+// Claims of an exchange.
 /** The most jobs that one exchange claims. */
 export const maxClaimed = 1_000
 /** The most jobs that one claim passes over: jobs that end, or whose keys are held up. */
 export const maxPassed = 1_000
 
-// What an exchange carries.
+// Contents of an exchange.
 /**
  * The most settlements, even if their listeners are quick, because callers that await the results have work to do, too.
  */
@@ -21,7 +21,7 @@ export const maxReportsInExchange = 500
 /** The most requests for a verdict in one reply. */
 export const maxVerdicts = 500
 
-// What an exchange does besides.
+// Housekeeping of an exchange.
 /** The most jobs without a worker that one exchange recovers, and the most that one transaction takes over. */
 export const maxRecovered = 500
 /** The most jobs that come due in one exchange, for each clock and key. */
@@ -31,7 +31,7 @@ export const maxSwept = 500
 /** The most ended jobs, besides as many as end in it, and the most remembered ids that one exchange forgets. */
 export const maxPruned = 100
 
-// What a transaction takes in.
+// Requests of a transaction.
 /**
  * The most jobs that are put in one transaction: about half of what a queue may have in flight, so that the queue
  * prepares the next puts while these are stored. The jobs of a single call are never divided.

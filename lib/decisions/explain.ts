@@ -89,7 +89,7 @@ export function reasonInQueue(
   return why ?? (position ? 'behind others' : undefined)
 }
 
-/** What the event `limited` reports of the limit that holds jobs back. `until` is an instant of the wall clock. */
+/** The facts that the event `limited` reports of the limit that holds jobs back. `until` is an instant of the wall clock. */
 export function limitedBy({ why, rule, key }: LimitingJobs, until: number): Limited {
   return {
     rule,

@@ -1,7 +1,7 @@
-/** What a `Throttled` holds: the queue, or if the handler names a key, a rule or both, these. */
+/** The rates that a `Throttled` holds: that of the queue, or if the handler names a key, a rule or both, these. */
 import type { Settlement } from '../backlog.ts'
 
-/** What a backlog can hold until an instant. A hold that ends earlier than one in force changes nothing. */
+/** Holds rates of a backlog until an instant. A hold that ends earlier than one in force changes nothing. */
 export interface Holds {
   queue(until: number): void
   key(key: string, until: number): void

@@ -44,7 +44,7 @@ export function refusalByRules(
   return refusalAmong([{ ...unlimited, rate: own }, ...scopes], cost, now)
 }
 
-/** What keeps a job from starting: a rule, or the hold of a queue (without `rule`) or of a named rule. */
+/** The limit that keeps a job from starting: a rule, or the hold of a queue (without `rule`) or of a named rule. */
 export interface Blocking {
   readonly why: 'rate' | 'hold'
   readonly rule: RateRule | undefined
@@ -142,7 +142,7 @@ export function nextInTurn({ rate, turns }: NamedRule, now: number): readonly Ru
   let ahead = isActive(first, now) ? first.amount : 0
   for (const wait of others) {
     if (rate.nextBehind(ahead, costOf(rate, wait.amount), now) > now) {
-      // Those behind it leave this capacity to it.
+      // The waits behind it leave this capacity to it.
       if (isActive(wait, now)) break
       continue
     }

@@ -57,7 +57,7 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
   maxDelay: ['max'],
   retryDelayMax: ['max'],
   exponential: ['factor'],
-  // What is kept.
+  // Kept jobs.
   completed: ['finished'],
   complete: ['finished'],
   succeeded: ['finished'],

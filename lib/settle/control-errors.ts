@@ -69,7 +69,7 @@ export class Unrecoverable extends DispatchError {
   }
 }
 
-/** What a {@link Throttled} holds; with neither, the queue. */
+/** The rates that a {@link Throttled} holds; with neither, that of the queue. */
 interface Targets {
   readonly key: string | true | undefined
   readonly rule: string | undefined

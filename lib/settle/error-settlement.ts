@@ -15,7 +15,7 @@ export interface ErrorSettlement {
   readonly heldRule: string | undefined
 }
 
-/** What decides besides the error. */
+/** Facts that decide besides the error. */
 export interface ErrorFacts {
   /** How many runs of the job there have been, this one included. */
   readonly attempt: number

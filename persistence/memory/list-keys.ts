@@ -11,7 +11,7 @@ import { refusalOf } from '../../lib/limits/limits.ts'
 import type { JobIndex } from './job-index.ts'
 import type { ReadyByKey } from './ready-by-key.ts'
 
-/** What the list needs of a queue. */
+/** The parts of a queue that the list needs. */
 export interface KeysOfQueue {
   readonly jobs: JobIndex
   readonly keyOverrides: ReadonlyMap<string, KeyOverride>

@@ -42,7 +42,7 @@ export class Suspects {
   before(job: JobRecord): number {
     return this.#waiting.filter(suspect => inOrder(suspect.job, job) < 0).length
   }
-  /** Those that a claim may take. Without `room` a queue does not run its bodies in isolates, and all may be claimed. */
+  /** The suspects that a claim may take. Without `room` a queue does not run its bodies in isolates, and all may be claimed. */
   candidates(room: SuspectRoom | undefined, crashLimit: number, next: JobRecord | undefined, now: number): Candidates {
     if (this.size === 0) return noCandidates
     const ahead: JobRecord[] = []

@@ -27,7 +27,7 @@ function provesContact(entry: Entry): boolean {
 
 export class Requested<T> {
   readonly #requests: Request<T>[] = []
-  /** Those that have no reply yet. */
+  /** Requests that have no reply yet. */
   #open: Request<T>[] = []
 
   /** @param initial The value before any request. */

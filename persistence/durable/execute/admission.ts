@@ -32,7 +32,7 @@ export type Obstacle =
   /** It has no body, which only foreign code can cause. */
   | { readonly kind: 'gone' }
 
-/** What is charged for a job that starts, in each rate that it counts for. */
+/** The charges for a job that starts, in each rate that it counts for. */
 export interface Charges {
   /** The number of its start in the rate of the queue; 0: nothing was charged. */
   readonly grant: number
@@ -43,7 +43,7 @@ export interface Charges {
 }
 export const noCharges: Charges = Object.freeze({ grant: 0, keyStart: 0, ruleStarts: [] })
 
-/** What a claim of that many jobs may do. */
+/** The facts of a claim of at most that many jobs. */
 export function claimFacts<Queue extends QueueState, Key extends Scope>(
   store: LimitStore<Queue, Key>,
   queue: Queue,

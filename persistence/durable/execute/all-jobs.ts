@@ -1,6 +1,6 @@
 /**
- * What a store with indexes finds by its statements, found by looking at all jobs of a queue: a list, a position, what
- * comes due, what is forgotten, and the jobs of a claim. It is the reference for such statements.
+ * Finds by a walk over all jobs of a queue: a list, a position, the jobs that come due, are forgotten or are claimed. A
+ * store with indexes finds them by statements, for which this is the reference.
  * test/flow/differential.test.ts holds the stores together.
  */
 import type { KeyReport, StateCounts } from '../../../lib/backlog.ts'
@@ -106,14 +106,14 @@ export function jobsToForget(jobs: Jobs, { most }: QueueState['keep'], justEnded
   return ended.filter(isOver).slice(0, maxPruned + justEnded)
 }
 
-/** What a claim changes of its queue besides jobs. */
+/** The fields of its queue that a claim changes, besides jobs. */
 export interface ClaimedQueue extends QueueState {
   /** The virtual clock of its keys, and the tags of those that have jobs which wait (lib/limits/fairness.ts). */
   keyClock: number
   readonly tags: Map<string, number>
   readonly heldKeys: ReadonlyMap<string, number>
 }
-/** What holds for a key at an instant. */
+/** The settings and facts of a key at an instant. */
 export interface KeyNow extends Scope {
   readonly name: string
   readonly weight: number

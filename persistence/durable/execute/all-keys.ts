@@ -1,6 +1,6 @@
 /**
- * What holds for the keys of a queue, in a store that has all of them at hand: what is set for each, its rate, and its
- * tag among the turns. A store with a row for each key writes the same facts by statements of its own.
+ * The keys of a queue, in a store that has all of them at hand: the settings of each, its rate, and its tag among the
+ * turns. A store with a row for each key writes the same facts by statements of its own.
  */
 import type { FurtherStart } from '../../../lib/backlog.ts'
 import { tagAfterChange, tagAfterReturn } from '../../../lib/limits/fairness.ts'
@@ -21,7 +21,7 @@ type KeyLimits<Queue> = Pick<
   'chargingRate' | 'returnTurn' | 'overridesRates' | 'overrides' | 'override' | 'setOverride' | 'keysDeclared'
 >
 
-/** What holds for the key, of which so many bodies run. */
+/** The settings and facts of the key, of which so many bodies run. */
 export function keyNow(queue: KeyedQueue, name: string, bodies: number): KeyNow {
   const heldUntil = queue.heldKeys.get(name) ?? -Infinity
   return { ...settings(queue, name), name, bodies, heldUntil, rate: rateOfKey(queue, { name }) }

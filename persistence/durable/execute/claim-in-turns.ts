@@ -11,7 +11,7 @@ import type { Obstacle } from './admission.ts'
 import type { PassedOver } from './claim.ts'
 import type { ClaimReply } from './claim-reply.ts'
 
-/** What a claim knows of one key. */
+/** One key, as a claim uses it. */
 export interface KeyInTurn extends Turn, Scope {
   readonly weight: number
   bodies: number

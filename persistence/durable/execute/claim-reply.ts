@@ -6,7 +6,7 @@ import type { Cost } from '../../../lib/rate/rules.ts'
 import type { JobRow, JobRowExtras } from '../store.ts'
 import type { Claimed } from './exchange.ts'
 
-/** What a claim may do. */
+/** The bounds within which a claim charges and takes jobs. */
 export interface ClaimFacts {
   readonly now: number
   /** How many jobs it takes at most. */

@@ -142,7 +142,7 @@ function correctRate<Queue>(store: LimitStore<Queue>, queue: Queue, request: Exc
   for (const { grant, cost } of spent) correctStarts(store, queue, grant, cost, now)
 }
 
-/** What an exchange has done, or had done when it was executed first. */
+/** The effects of an exchange, now or when it was executed first. */
 interface Executed {
   readonly claimed: Claimed
   readonly logged: LoggedReply

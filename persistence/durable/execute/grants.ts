@@ -1,5 +1,6 @@
 /**
- * What becomes of the starts that a claim has charged: in the rate of the queue, in that of a key, and in named rules.
+ * Confirms, corrects and removes the starts that a claim has charged: in the rate of the queue, in that of a key, and in
+ * named rules.
  */
 import type { Grant } from '../../../lib/backlog.ts'
 import { factorAfterLaunch, factorAfterReturn } from '../../../lib/decisions/grace.ts'

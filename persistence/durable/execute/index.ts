@@ -1,6 +1,6 @@
 /**
- * What a store needs that does its work by the procedures of this folder: their operations as one interface, and what
- * its own operations call.
+ * The entry for a store that does its work by the procedures of this folder: their operations as one interface, and the
+ * procedures that its own operations call.
  */
 import type { Scope } from '../../../lib/limits/limit.ts'
 import type * as wire from '../store.ts'

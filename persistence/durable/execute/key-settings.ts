@@ -1,5 +1,5 @@
 /**
- * What is declared for all keys of a queue, and what is set for single ones. A declaration leaves overrides as they are;
+ * The declaration for all keys of a queue, and the overrides of single ones. A declaration leaves overrides as they are;
  * lib/limits/keys.ts decides what holds for one key.
  */
 import { type KeyOverride, type KeysPolicy, noKeys, overridden, textOfKeys } from '../../../lib/limits/keys.ts'

@@ -1,6 +1,6 @@
 /**
- * What a store keeps of the limits of its queues: their rates and rules, the rules that they share by name, and what
- * holds for their keys. The procedures of this folder check, charge and change it; lib/limits/ and lib/decisions/ decide.
+ * The limits of queues, as a store keeps them: their rates and rules, the rules that they share by name, and the
+ * settings of their keys. The procedures of this folder check, charge and change it; lib/limits/ and lib/decisions/ decide.
  *
  * The change that a `changing…` or `charging…` method allows must be stored with the transaction.
  */
@@ -54,7 +54,7 @@ export interface LimitStore<Queue, Key extends Scope = Scope> {
   returnTurn(queue: Queue, key: string): void
   /** Whether the rules of a key may be otherwise than declared. */
   overridesRates(queue: Queue): boolean
-  /** What is set for single keys. */
+  /** The overrides of single keys. */
   overrides(queue: Queue): readonly (readonly [key: string, override: KeyOverride])[]
   override(queue: Queue, key: string): KeyOverride | undefined
   /** Stores what is set for the key from now on. Its turn and what holds it up may be others. */

@@ -9,7 +9,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 export interface QueueState extends Mutable<NameSettings> {
   readonly queueId: number
   sharedPaused: boolean
-  /** What is declared for all keys, and the last declaration that took effect, as text. */
+  /** The declaration for all keys that is in force, and the last declaration that took effect, as text. */
   keys: KeysPolicy | undefined
   declaredKeys: string | null
   /** Grows with each change of what holds for keys; 0: nothing was ever declared or set. */

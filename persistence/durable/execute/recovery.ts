@@ -84,7 +84,7 @@ function giveBack<Queue, Job extends LeftByCrash>(
   store.reportCrash(queue, job, store.endWithRow(queue, job, unrun('cancelled', cancel.reason), now))
 }
 
-/** What a process keeps of a queue object with a handler. */
+/** The operations on what a process keeps of a queue object with a handler. */
 export interface DetachStore<Queue, Job> extends RecoveryStore<Queue, Job> {
   /** The replies to all exchanges up to that one have arrived. */
   acknowledge(queue: Queue, exchange: number): void

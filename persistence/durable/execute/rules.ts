@@ -49,7 +49,7 @@ export function namedRulesOf(store: RuleStore, { rules }: QueueState): readonly 
   return named(rulesInForce(rules, ruleBook(store, 0)))
 }
 
-/** What holds for the name, as replies report it. */
+/** The settings of the name, as replies report them. */
 export function settingsNow<Queue extends QueueState>(store: LimitStore<Queue>, queue: Queue): SettingsNow {
   const { globalWidth } = queue
   const book = ruleBook(store, 0)

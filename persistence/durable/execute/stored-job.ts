@@ -14,7 +14,7 @@ import type { Ending } from './moves.ts'
 import type { QueueState } from './queue-state.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
-/** What few jobs have. */
+/** Fields that few jobs have. */
 type Extras = { [K in Exclude<keyof JobRowExtras, 'crashes' | 'caution'>]: JobRowExtras[K] | undefined }
 
 export interface StoredJob extends Mutable<Omit<JobRow, 'extras'>>, Mutable<Extras> {
@@ -71,7 +71,7 @@ export function rowOfJob(job: StoredJob): JobRow {
   const facts = { seq, id, payload, priority, state, attempt, fence, crashes, queuedAt, startedAt, stoppedAt }
   return { ...facts, extras: present(extrasOf(job)) }
 }
-/** What the reply to a claim says of the job besides what all jobs have. */
+/** The extras of the job in the reply to a claim. */
 export function claimedExtras(job: StoredJob): JobRowExtras | undefined {
   const { crashes } = job
   return present({ ...extrasOf(job), crashes: crashes > 0 ? crashes : undefined, caution: cautionOf(job) })

@@ -1,4 +1,4 @@
-/** What the file keeps of the limits of its queues: rates, named rules, and what holds for keys. */
+/** The limits of queues, as the file keeps them: rates, named rules, and the settings of keys. */
 import type { FurtherStart } from '../../../lib/backlog.ts'
 import type { KeyOverride } from '../../../lib/limits/keys.ts'
 import type { Demand, NamedRule } from '../../../lib/limits/named-rules.ts'
