@@ -117,15 +117,19 @@ export function noteWaits(
   }
   const { cost, wants } = demand
   // Turns of others are left out, because they may end at any instant.
-  const admitsAt = [own, ...rules.map(({ rate }) => rate)].map(rate => rate.blocking(cost, now)?.until ?? now)
-  for (const [i, { rate, turns }] of rules.entries()) {
+  const admitsAt = (rate: Rate): number => rate.blocking(cost, now)?.until ?? now
+  const ownAdmitsAt = admitsAt(own)
+  const limits = rules.map(rule => ({ rule, admitsAt: admitsAt(rule.rate) }))
+  for (const { rule } of limits) {
+    const { rate, turns } = rule
     const amount = takes(rate, cost)
     if (amount === 0) {
       left = turns.leave(requester.queue, requester.worker) || left
       continue
     }
-    const elsewhere = Math.max(...admitsAt.filter((_, j) => j !== i + 1))
-    turns.wait({ ...requester, wants, amount, from: elsewhere - windowOf(rate), until: nextRequestAt + patienceMs })
+    const others = limits.filter(other => other.rule !== rule)
+    const othersAdmitAt = Math.max(ownAdmitsAt, ...others.map(other => other.admitsAt))
+    turns.wait({ ...requester, wants, amount, from: othersAdmitAt - windowOf(rate), until: nextRequestAt + patienceMs })
   }
   return left
 }
