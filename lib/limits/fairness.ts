@@ -82,11 +82,11 @@ export class Turns<Key extends Turn> {
     const tag = this.#tags.pop() as number
     const tie = this.#ties.pop() as number
     key.at = -1
-    if (last !== key) this.#settle(hole, last, tag, tie)
+    if (last !== key) this.#reposition(hole, last, tag, tie)
   }
   /** The key's tag or tie has changed. */
   moved(key: Key): void {
-    this.#settle(key.at, key, key.tag, key.tie)
+    this.#reposition(key.at, key, key.tag, key.tie)
   }
   /** Sets all tags back by that much. */
   rebase(by: number): void {
@@ -102,7 +102,7 @@ export class Turns<Key extends Turn> {
     return this.#keys[Symbol.iterator]()
   }
 
-  #settle(at: number, key: Key, tag: number, tie: number): void {
+  #reposition(at: number, key: Key, tag: number, tie: number): void {
     if (at > 0 && this.#isBefore(tag, tie, (at - 1) >> 2)) this.#rise(at, key, tag, tie)
     else this.#sink(at, key, tag, tie)
   }

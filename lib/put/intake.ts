@@ -92,7 +92,7 @@ export class Intake implements PutReplies {
   readonly #refusals: Refusals
   readonly #overflow: Overflow
   #scheduled = false
-  /** space was made since the last batch was sent. A batch that found no space meanwhile is sent once more. */
+  /** Space was made since the last batch was sent. A batch that found no space meanwhile is sent once more. */
   #spaceFreed = false
   #failed: { readonly error: unknown } | undefined
   #failureReported = false

@@ -22,8 +22,8 @@ export class CommandEntry {
   readonly run: () => void
   readonly refused: (error: unknown) => void
 
-  constructor(make: () => void, refused: (error: unknown) => void) {
-    this.run = make
+  constructor(run: () => void, refused: (error: unknown) => void) {
+    this.run = run
     this.refused = refused
   }
 }

@@ -123,7 +123,7 @@ export class KeyClaims {
         few.push(...starts)
         for (const { priority, seq } of taken) leave.push(queue.epoch, key, priority, seq)
       }
-      keyTurns.settle(queue, state, now, jobs.hasAny, starts.length > 0)
+      keyTurns.saveAfterClaim(queue, state, now, jobs.hasAny, starts.length > 0)
     }
     underwayRows.add(queue, exchange, few)
     this.#leaveEach.run(leave)

@@ -314,7 +314,7 @@ export class KeyTurns {
     return new StoredKeysInTurn(this, this.#keys, queue, this.#isFair(queue), Math.min(most, mostInStep))
   }
   /** Writes a key's position back after a claim. */
-  settle(queue: QueueRow, state: KeyState, now: number, hasJobs: boolean, hasStarted: boolean): void {
+  saveAfterClaim(queue: QueueRow, state: KeyState, now: number, hasJobs: boolean, hasStarted: boolean): void {
     const { row } = state
     if (!hasJobs) return this.#rest(queue, row, now, hasStarted)
     row.turn = state.tag
