@@ -66,7 +66,7 @@ export class LazySession implements BacklogSession {
   }
   put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
     const put = (): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> => this.#session.put(batch, now, wall)
-    return this.#session.exists ? put() : this.#session.reattach(true).then(put)
+    return this.#session.exists ? put() : this.#session.reattach(false).then(put)
   }
   exchange(exchange: Exchange): MaybePromise<ExchangeResult> {
     return this.#whenExists(() => this.#session.exchange(exchange), nothingToDo)
@@ -77,7 +77,7 @@ export class LazySession implements BacklogSession {
     if (command.kind === 'return') return send()
     const { kind } = command
     const makes = kind === 'rate' || kind === 'globalWidth' || kind === 'key' || (kind === 'pause' && command.paused)
-    if (makes && !this.#session.exists) return this.#session.reattach(true).then(send)
+    if (makes && !this.#session.exists) return this.#session.reattach(false).then(send)
     return this.#whenExists(send, () => {
       if (kind !== 'retry' && kind !== 'reprioritize') return nothingChanged
       throw unknown(command.target)
@@ -114,7 +114,7 @@ export class LazySession implements BacklogSession {
   #whenExists<T>(request: () => Promise<T>, otherwise: T | (() => T)): Promise<T> {
     if (this.#session.exists) return request()
     const none = (): T => (typeof otherwise === 'function' ? (otherwise as () => T)() : otherwise)
-    return this.#session.reattach(false).then(made => (made ? request() : none()))
+    return this.#session.reattach(true).then(made => (made ? request() : none()))
   }
 }
 

@@ -107,13 +107,13 @@ export class DurableSession implements BacklogSession, LinkClient {
       update: (record, row) => this.#update(record, row),
     }
     this.#remoteEndings = new RemoteEndings(this.#identities, lookups, options)
-    const looks = !works && rate === undefined && keys === undefined && globalWidth === undefined
+    const onlyIfExists = !works && rate === undefined && keys === undefined && globalWidth === undefined
     const instants = { now: clock.now(), wall: clock.wall() }
     this.attachRequest = {
       kind: 'attach',
       name,
       works,
-      looks,
+      onlyIfExists,
       rate,
       keys,
       globalWidth,
@@ -132,7 +132,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   async open(link: Link): Promise<void> {
     this.#link = link
     this.#rows = rowReader(link.storeClock)
-    await this.#attach(this.attachRequest.looks === true)
+    await this.#attach(this.attachRequest.onlyIfExists === true)
   }
   get queue(): number {
     return this.#queue
@@ -141,16 +141,16 @@ export class DurableSession implements BacklogSession, LinkClient {
   get exists(): boolean {
     return this.#queue !== 0
   }
-  /** Checks whether the name exists by now, or creates it. Resolves with whether it exists. */
-  async reattach(makes: boolean): Promise<boolean> {
-    await this.#attach(!makes)
+  /** Attaches once more, and creates the name unless `onlyIfExists`. Resolves with whether it exists by now. */
+  async reattach(onlyIfExists: boolean): Promise<boolean> {
+    await this.#attach(onlyIfExists)
     return this.exists
   }
-  async #attach(looks: boolean): Promise<void> {
+  async #attach(onlyIfExists: boolean): Promise<void> {
     const { clock } = this.#options
     const instants = { now: this.#toStore(clock.now()), wall: clock.wall() }
     const { rate, keys, globalWidth } = this.attachRequest
-    this.attached(await this.#request<AttachReply>({ ...this.attachRequest, ...instants, looks }))
+    this.attached(await this.#request<AttachReply>({ ...this.attachRequest, ...instants, onlyIfExists }))
     if (rate || keys || globalWidth !== undefined) this.#link.notifyOthers(this, undefined, true)
   }
   attached({ queue, counts, sharedPaused, keys, ...settings }: AttachReply): void {

@@ -74,8 +74,8 @@ export interface AttachRequest {
   readonly kind: 'attach'
   readonly name: string
   readonly works: boolean
-  /** Only queries: a name that does not exist is not created. */
-  readonly looks?: boolean
+  /** For queries: a name that does not exist is not created. */
+  readonly onlyIfExists?: boolean
   readonly rate: readonly RateRule[] | undefined
   /** Undefined declares none. */
   readonly keys?: KeysPolicy | undefined

@@ -299,7 +299,7 @@ export class MemoryQueue {
     if (key !== undefined) return this.#takeSomeOf(key, most)
     const out: JobRecord[] = []
     while (out.length < most) {
-      const job = this.ready.first ?? this.suspects.first ?? this.#due.first ?? this.#dated.first ?? this.#firstAside()
+      const job = this.ready.first ?? this.suspects.any ?? this.#due.first ?? this.#dated.first ?? this.#firstAside()
       if (!job) break
       this.leave(job)
       out.push(job)

@@ -32,7 +32,7 @@ export class Suspects {
     return this.size < before
   }
   /** Any of them. */
-  get first(): JobRecord | undefined {
+  get any(): JobRecord | undefined {
     return this.#waiting[0]?.job
   }
   jobs(): JobRecord[] {

@@ -696,7 +696,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a name is made by who looks at it',
     file: 'persistence/durable/execute/requests.ts',
-    edits: [{ find: 'if (!known && looks) return', replace: 'if (!known && name === undefined) return' }],
+    edits: [{ find: 'if (!known && onlyIfExists) return', replace: 'if (!known && name === undefined) return' }],
     why: 'a misspelt name stays in the file for good',
     finders: ['flow/sqlite-looking'],
   },

@@ -94,9 +94,9 @@ export function attach<Queue extends QueueState>(
   store: AttachStore<Queue>,
   request: wire.AttachRequest,
 ): wire.AttachReply {
-  const { name, works, looks, rate, keys, globalWidth, keep, size, afterCrash, crashLimit, now } = request
+  const { name, works, onlyIfExists, rate, keys, globalWidth, keep, size, afterCrash, crashLimit, now } = request
   const known = store.named(name)
-  if (!known && looks) return { queue: 0, rules: [], counts: noCounts, sharedPaused: false }
+  if (!known && onlyIfExists) return { queue: 0, rules: [], counts: noCounts, sharedPaused: false }
   const queue = known ?? store.create(request)
   if (works) {
     Object.assign(queue, { keep, size, afterCrash, crashLimit })
@@ -110,7 +110,7 @@ export function attach<Queue extends QueueState>(
   if (globalWidth !== undefined && globalWidth !== queue.declaredGlobalWidth) {
     Object.assign(queue, { globalWidth, declaredGlobalWidth: globalWidth })
   }
-  if (!looks) limits.saveSettings(queue)
+  if (!onlyIfExists) limits.saveSettings(queue)
   const { queueId, sharedPaused } = queue
   const ofKeys = queue.keysVersion > 0 && { keys: keysNow(limits, queue) }
   const settings = { ...settingsNow(limits, queue), ...(replaced && { replaced }) }

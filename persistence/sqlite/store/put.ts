@@ -87,7 +87,7 @@ export class Puts implements PutStore<QueueRow> {
     }
     // The jobs are plain up to the first one with extras.
     const firstWithExtras = existed.size > 0 ? 0 : (request.extras[0]?.[0] ?? ids.length)
-    const many = jobRows.putMany(queue, first, request, 0, firstWithExtras)
+    const many = jobRows.insertPlain(queue, first, request, 0, firstWithExtras)
     seq += many
     for (let index = many; index < ids.length; index++) {
       if (existed.size > 0 && existed.has(index)) {

@@ -80,7 +80,7 @@ export class JobRows {
    * Inserts plain jobs, from `from` up to at most `to`. Returns where it ended: a rest too short for one statement is
    * left.
    */
-  putMany(
+  insertPlain(
     queue: QueueRow,
     seq: number,
     { ids, payloads, priorities, queuedAt }: Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt'>,

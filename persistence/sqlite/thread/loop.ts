@@ -32,7 +32,7 @@ import { Failure, refusal, replyToAll, withRetryAt } from './requests.ts'
 const busyWatchMs = 25
 const quietWatchMs = 80
 /** Without activity for this long, the file counts as quiet. */
-const restsAfterMs = 2_000
+const quietAfterMs = 2_000
 /**
  * The interval for a process that is alone with the file and is notified of writes: it sleeps, and still checks in case
  * a notification was missed.
@@ -43,7 +43,7 @@ const probeMs = 150
 /** The delay before a request that the disk refused is retried. */
 const retryMs = 250
 /** After this long without requests the log is checkpointed. */
-const quietMs = 200
+const checkpointAfterMs = 200
 /** The same trouble is reported again only after this time. */
 const reportIntervalMs = 60_000
 /** A longer step of time is no silence of the event loop: the whole process was suspended. */
@@ -339,7 +339,7 @@ export class ThreadLoop {
       // Also right after falling asleep, because earlier writes were not reported.
       this.#watchOthers()
       this.#checkLiveness(now, passedMs)
-      if (this.#wrote && now - this.#workedAt > quietMs) {
+      if (this.#wrote && now - this.#workedAt > checkpointAfterMs) {
         this.#wrote = false
         this.#parts.db.pragma('wal_checkpoint(passive)')
       }
@@ -353,7 +353,7 @@ export class ThreadLoop {
    * silent event loop.
    */
   #nextTickMs(now: number): number {
-    if (now - this.#workedAt < restsAfterMs) return busyWatchMs
+    if (now - this.#workedAt < quietAfterMs) return busyWatchMs
     const { opening, watchLog } = this.#parts
     if (this.#workers.length > 0 || this.#wrote || !watchLog) return quietWatchMs
     this.#asleep ??= watchLog(() => this.#watchOthersNow())
