@@ -36,15 +36,16 @@ export function lostRunsOf(
   return lost
 }
 
-/** @param lost The jobs whose present run is lost, as {@link lostRunsOf} finds them. */
-export function noticesOf(
-  notices: NonNullable<ExchangeReply['notices']>,
-  lost: ReadonlySet<number>,
-  settled: readonly Settlement[],
-  checkpoints: Exchange['checkpoints'],
-  identities: IdentityMap,
-  records: RowRecords,
-): Notices {
+/** The notices of a reply, with what the exchange reported and what the session knows. */
+export interface NoticeFacts extends Readonly<Pick<Exchange, 'settled' | 'checkpoints'>> {
+  readonly notices: NonNullable<ExchangeReply['notices']>
+  /** The jobs whose present run is lost, as {@link lostRunsOf} finds them. */
+  readonly lost: ReadonlySet<number>
+  readonly identities: IdentityMap
+  readonly records: RowRecords
+}
+
+export function noticesOf({ notices, lost, settled, checkpoints, identities, records }: NoticeFacts): Notices {
   const { recovered, endedByRecovery, needVerdict, cancelRequests } = notices
   const gone: JobRecord[] = []
   // Several exchanges may name one run, each for another settle or checkpoint that was ignored.

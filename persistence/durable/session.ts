@@ -276,7 +276,12 @@ export class DurableSession implements BacklogSession, LinkClient {
     const lost = lostRunsOf(done, settled, checkpoints, this.#identities)
     this.#checkpointsStored(checkpoints, lost)
     this.#endingsStored(settled, request, done, lost, exchange.now)
-    const notices = done.notices && noticesOf(done.notices, lost, settled, checkpoints, this.#identities, this.#records)
+    const notices =
+      done.notices &&
+      noticesOf({
+        ...{ notices: done.notices, lost, settled, checkpoints },
+        ...{ identities: this.#identities, records: this.#records },
+      })
     this.#heed(done, notices)
     // After the notices, because their jobs are announced by their own events.
     if (changed) void this.#remoteEndings.lookupAwaited()

@@ -29,7 +29,7 @@ function underway() {
   record.seq = record.fence = 1
   identities.claim(record)
   const notices = (settled: Settlement[] = [], checkpoints: Exchange['checkpoints'] = []) =>
-    noticesOf(reported, new Set([1]), settled, checkpoints, identities, unreadable)
+    noticesOf({ notices: reported, lost: new Set([1]), settled, checkpoints, identities, records: unreadable })
   return { identities, record, notices }
 }
 
@@ -77,9 +77,9 @@ test('notices: a job that was taken from this process is lost at once, and one t
   ] as const) {
     const { identities, record } = underway()
     const notices = { ...reported, lostRuns: [], recovered: [row(parts)] }
-    const { lostRuns: gone, recovered } = noticesOf(notices, new Set(), [], [], identities, {
-      recordOf: () => record,
-      seen: () => record,
+    const { lostRuns: gone, recovered } = noticesOf({
+      ...{ notices, lost: new Set<number>(), settled: [], checkpoints: [], identities },
+      records: { recordOf: () => record, seen: () => record },
     })
 
     t.deepEqual([gone.length, recovered.length, identities.runsHere(record)], [lost, 1, lost === 0])

@@ -218,7 +218,7 @@ for (const kind of ['retry', 'snooze', 'throttled', 'interrupted', 'notLaunched'
   })
 }
 
-test('settle: again and back wait from the exchange on, and again keeps what the run threw', async (t, subject) => {
+test('settle: retry and snooze wait from the exchange on, and retry keeps what the run threw', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['a'])
   for (const kind of ['retry', 'snooze'] as const) {
