@@ -16,6 +16,6 @@ export {
   SqliteTooOldError,
   ThreadFileError,
 } from './errors.ts'
-export type { Durability } from './file/opening.ts'
+export type { Durability } from './file/file-to-open.ts'
 export { type PutWithinOptions, putWithin } from './put-within.ts'
 export { NoTransactionError } from './store/within.ts'

@@ -6,8 +6,8 @@ import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.
 import type { Clock } from '../../lib/clock.ts'
 import { defaultTransport } from '../../persistence/durable/transport.ts'
 import { attachSession } from '../../persistence/sqlite/backlog.ts'
+import type { Durability, FileToOpen } from '../../persistence/sqlite/file/file-to-open.ts'
 import { fileAt } from '../../persistence/sqlite/file/open.ts'
-import type { Durability, Opening } from '../../persistence/sqlite/file/opening.ts'
 import type { Thread, ThreadEvents, ThreadHost } from '../../persistence/sqlite/thread/thread-host.ts'
 import { Loop } from './loop.ts'
 import { LoopClock } from './loop-clock.ts'
@@ -34,7 +34,7 @@ export class SimulatedProcess {
     this.loop = new Loop(name)
     machine.add(this.loop)
     this.clock = new LoopClock(machine, this.loop)
-    const start = (opening: Opening, events: ThreadEvents): Thread => {
+    const start = (opening: FileToOpen, events: ThreadEvents): Thread => {
       const thread = new SimulatedThread(this, opening, events, points)
       this.threads.push(thread)
       return thread

@@ -1,8 +1,8 @@
 /** The thread of a simulated process that holds the file. It runs the same code as a real one: thread/run-thread.ts. */
 
 import type { Request } from '../../persistence/durable/store.ts'
+import type { FileToOpen } from '../../persistence/sqlite/file/file-to-open.ts'
 import type { SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
-import type { Opening } from '../../persistence/sqlite/file/opening.ts'
 import type { FromThread, ToThread } from '../../persistence/sqlite/thread/messages.ts'
 import { type Port, runThread } from '../../persistence/sqlite/thread/run-thread.ts'
 import type { Thread, ThreadEvents } from '../../persistence/sqlite/thread/thread-host.ts'
@@ -47,7 +47,7 @@ export class SimulatedThread implements Thread {
   /** How many milliseconds its next message is delayed. */
   lateMs = 0
 
-  constructor(process: ThreadOwner, opening: Opening, events: ThreadEvents, points: Points) {
+  constructor(process: ThreadOwner, opening: FileToOpen, events: ThreadEvents, points: Points) {
     const { machine } = process
     this.process = process
     this.loop = new Loop(`${process.name}, thread ${process.threads.length + 1}`)

@@ -6,14 +6,14 @@
  * is checked twice a second, even while the thread is busy; a check costs some microseconds.
  */
 import { BacklogGoneError, faultOf, fileError } from '../errors.ts'
+import type { FileToOpen } from './file-to-open.ts'
 import type { LifeLock } from './lock.ts'
 import { fileAt } from './open.ts'
-import type { Opening } from './opening.ts'
 
 const checkIntervalMs = 450
 
 export interface FileGuardParts {
-  readonly opening: Opening
+  readonly opening: FileToOpen
   readonly lock: LifeLock
   wall(): number
   /** The lock file was removed and cannot be created again. */

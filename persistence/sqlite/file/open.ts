@@ -9,8 +9,8 @@ import { open, readlink, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { BacklogFileError, fileError, missingError } from '../errors.ts'
 import type { SqliteDatabase } from './database.ts'
+import type { Durability } from './file-to-open.ts'
 import type { SqliteLibrary } from './library.ts'
-import type { Durability } from './opening.ts'
 
 export interface FileFound {
   readonly path: string

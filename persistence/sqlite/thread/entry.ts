@@ -2,8 +2,8 @@
 import { watch } from 'node:fs'
 import { isMainThread, type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../../lib/clock.ts'
+import type { FileToOpen } from '../file/file-to-open.ts'
 import { loadSqlite } from '../file/library.ts'
-import type { Opening } from '../file/opening.ts'
 import type { ToThread } from './messages.ts'
 import { type Port, runThread } from './run-thread.ts'
 
@@ -29,5 +29,5 @@ function watchLog(path: string, written: () => void): { close(): void } | undefi
 
 if (!isMainThread && parentPort) {
   const means = { clock: systemClock, load: loadSqlite, ...(process.platform === 'linux' && { watchLog }) }
-  void runThread(portOf(parentPort), workerData as Opening, means)
+  void runThread(portOf(parentPort), workerData as FileToOpen, means)
 }

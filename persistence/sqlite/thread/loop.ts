@@ -19,8 +19,8 @@ import type {
 import { BacklogBusyError, BacklogFullError, faultOf, fileError } from '../errors.ts'
 import type { SqliteDatabase } from '../file/database.ts'
 import { FileGuard } from '../file/file-guard.ts'
+import type { FileToOpen } from '../file/file-to-open.ts'
 import type { LifeLock, Watch } from '../file/lock.ts'
-import type { Opening } from '../file/opening.ts'
 import type { Store } from '../store/store.ts'
 import type { FromThread } from './messages.ts'
 import { Failure, refusal, replyToAll, withRetryAt } from './requests.ts'
@@ -50,7 +50,7 @@ const reportIntervalMs = 60_000
 const maxStepMs = 1_000
 
 export interface ThreadLoopParts {
-  readonly opening: Opening
+  readonly opening: FileToOpen
   readonly db: SqliteDatabase
   readonly store: Store
   readonly lock: LifeLock

@@ -8,10 +8,10 @@ import type { Clock } from '../../../lib/clock.ts'
 import { toWire } from '../../durable/errors.ts'
 import { BacklogBusyError, BacklogGoneError, faultOf, fileError } from '../errors.ts'
 import type { SqliteDatabase } from '../file/database.ts'
+import type { FileToOpen } from '../file/file-to-open.ts'
 import type { SqliteLibrary } from '../file/library.ts'
 import { LifeLock, Watch } from '../file/lock.ts'
 import { fileAt, openDatabase } from '../file/open.ts'
-import type { Opening } from '../file/opening.ts'
 import { Store } from '../store/store.ts'
 import { ThreadLoop } from './loop.ts'
 import type { FromThread, ToThread } from './messages.ts'
@@ -39,7 +39,11 @@ export interface ThreadMeans {
   watchLog?(path: string, written: () => void): { close(): void } | undefined
 }
 
-export async function runThread(port: Port, opening: Opening, { clock, load, watchLog }: ThreadMeans): Promise<void> {
+export async function runThread(
+  port: Port,
+  opening: FileToOpen,
+  { clock, load, watchLog }: ThreadMeans,
+): Promise<void> {
   const { path, file, worker, boot, durability } = opening
   let lock: LifeLock | undefined
   let db: SqliteDatabase | undefined

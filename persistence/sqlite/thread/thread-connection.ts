@@ -10,8 +10,8 @@ import type { Connection, ConnectionEvents } from '../../durable/connection.ts'
 import { fromWire } from '../../durable/errors.ts'
 import type { NumberedRequest } from '../../durable/store.ts'
 import { BacklogThreadError, isMissingFile, ThreadFileError } from '../errors.ts'
+import type { Durability, FileToOpen } from '../file/file-to-open.ts'
 import type { FileFound } from '../file/open.ts'
-import type { Durability, Opening } from '../file/opening.ts'
 import type { FromThread } from './messages.ts'
 import type { Thread, ThreadHost } from './thread-host.ts'
 
@@ -59,7 +59,7 @@ export class ThreadConnection implements Connection {
   readonly #file: FileFound
   readonly #host: ThreadHost
   readonly #clock: Clock
-  readonly #opening: Opening
+  readonly #opening: FileToOpen
   #events!: ConnectionEvents
   #state!: State
   #keepsProcessAlive = false

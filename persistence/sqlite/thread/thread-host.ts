@@ -4,8 +4,8 @@
  */
 import { Worker } from 'node:worker_threads'
 import { ThreadFileError } from '../errors.ts'
+import type { FileToOpen } from '../file/file-to-open.ts'
 import { type FileFound, findFile } from '../file/open.ts'
-import type { Opening } from '../file/opening.ts'
 import type { FromThread, ToThread } from './messages.ts'
 
 /** How a thread reports to its connection, and how it ends. */
@@ -28,7 +28,7 @@ export interface ThreadHost {
   /** Stands for the process: files that are open in it are registered by this object. */
   readonly process: object
   find(path: string): Promise<FileFound>
-  start(opening: Opening, events: ThreadEvents): Thread
+  start(opening: FileToOpen, events: ThreadEvents): Thread
 }
 
 const thisProcess = {}
@@ -38,7 +38,7 @@ const thisProcess = {}
  * thread is started, so that a bundle without that file can still be imported.
  */
 export function hostWith(code: URL | ((path: string) => URL)): ThreadHost {
-  const start = (opening: Opening, events: ThreadEvents): Thread => {
+  const start = (opening: FileToOpen, events: ThreadEvents): Thread => {
     const worker = new Worker(code instanceof URL ? code : code(opening.path), {
       workerData: opening,
       name: 'rdq-sqlite',

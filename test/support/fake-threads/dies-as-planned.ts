@@ -8,10 +8,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import threads, { parentPort, workerData } from 'node:worker_threads'
-import type { Opening } from '../../../persistence/sqlite/file/opening.ts'
+import type { FileToOpen } from '../../../persistence/sqlite/file/file-to-open.ts'
 import type { FromThread, ToThread } from '../../../persistence/sqlite/thread/messages.ts'
 
-const plan = `${(workerData as Opening).path}.plan`
+const plan = `${(workerData as FileToOpen).path}.plan`
 
 function die(): never {
   process.exit(1)

@@ -4,8 +4,8 @@ import { type Clock, systemClock } from '../../../../lib/clock.ts'
 import type { Link } from '../../../../persistence/durable/link.ts'
 import type { LinkClient } from '../../../../persistence/durable/link-client.ts'
 import type { AttachRequest, ExchangeRequest, PutRequest, Request } from '../../../../persistence/durable/store.ts'
+import type { FileToOpen } from '../../../../persistence/sqlite/file/file-to-open.ts'
 import type { FileFound } from '../../../../persistence/sqlite/file/open.ts'
-import type { Opening } from '../../../../persistence/sqlite/file/opening.ts'
 import { enterFile } from '../../../../persistence/sqlite/thread/file-link.ts'
 import type { FromThread, ToThread } from '../../../../persistence/sqlite/thread/messages.ts'
 import type { ThreadConnectionOptions } from '../../../../persistence/sqlite/thread/thread-connection.ts'
@@ -75,7 +75,7 @@ function scripted(): {
 } {
   const threads: { events: ThreadEvents; said: ToThread[] }[] = []
   const find = (path: string): Promise<FileFound> => Promise.resolve({ path, key: path })
-  const start = (_: Opening, events: ThreadEvents): Thread => {
+  const start = (_: FileToOpen, events: ThreadEvents): Thread => {
     const said: ToThread[] = []
     threads.push({ events, said })
     return { post: message => void said.push(message), ref() {}, unref() {} }

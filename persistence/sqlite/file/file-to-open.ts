@@ -1,7 +1,5 @@
-/** The parameters with which a thread opens its file. */
-
-/** The data with which the thread is started. */
-export interface Opening {
+/** The file that a thread is to open, and how: the data with which the thread is started. */
+export interface FileToOpen {
   /** The real path of the file, which exists, possibly empty. */
   readonly path: string
   /** The file's device and number. The thread refuses any other file that has the path by then. */
