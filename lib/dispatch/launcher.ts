@@ -266,14 +266,11 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
 
   // Bodies elsewhere.
 
-  startedElsewhere(run: Run): void {
+  launchedElsewhere(run: Run): void {
     if (run.launched || !run.open) return
     this.observer?.launched(run)
-    this.#launchContext.runInAsyncScope(run.startElsewhere, run, this.#exchanges.wall)
+    this.#launchContext.runInAsyncScope(run.launchElsewhere, run, this.#exchanges.wall)
     this.#launched(run)
-  }
-  presumeStarted(run: Run): void {
-    this.startedElsewhere(run)
   }
   finishedElsewhere(run: Run, value: unknown): void {
     run.finishElsewhere(value)
@@ -281,16 +278,16 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
   failedElsewhere(run: Run, error: unknown): void {
     run.failElsewhere(error)
   }
-  notStarted(run: Run): void {
-    // A job that was cancelled meanwhile counts as started, and nobody runs it now.
+  notLaunched(run: Run): void {
+    // A job that was cancelled meanwhile counts as launched, and nobody runs it now.
     if (run.launched) run.finishElsewhere(undefined)
     else run.settled ? this.#skip(run) : this.#handBack(run)
   }
   displaced(run: Run): void {
-    run.launched ? run.displace() : this.notStarted(run)
+    run.launched ? run.displace() : this.notLaunched(run)
   }
   crashed(run: Run, alone: boolean): void {
-    if (!run.launched) return this.notStarted(run)
+    if (!run.launched) return this.notLaunched(run)
     const { crashPolicy, requestVerdict } = this.#options
     const { record } = run
     const job = { crashes: record.extras?.crashes ?? 0, alone, launchReported: true }

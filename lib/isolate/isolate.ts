@@ -177,7 +177,7 @@ export class Isolate {
   }
   /** The module cannot be loaded, so no call has started. */
   returnCalls(): void {
-    for (const { number } of [...this.#calls.values()]) this.#ends(number, run => this.#launcher.notStarted(run))
+    for (const { number } of [...this.#calls.values()]) this.#ends(number, run => this.#launcher.notLaunched(run))
   }
   abort(call: Call, reason: unknown): void {
     call.isAborted = true
@@ -266,7 +266,7 @@ export class Isolate {
       if (!call) return
       const { launcher } = this.#parts
       this.#remove(call)
-      launcher.startedElsewhere(call.run)
+      launcher.launchedElsewhere(call.run)
       const problem = `cannot be cloned (${describeError(error)}), and the handler runs in a ${this.kind}; give plain data`
       launcher.failedElsewhere(call.run, new PayloadError('payload', problem, { cause: error }))
       this.#parts.listener.callEnded(this)
@@ -276,7 +276,7 @@ export class Isolate {
     if (this.#state === 'gone') return
     // Calls that went back are not among those that have started.
     for (const item of items)
-      if (item.kind === 'notStarted') this.#ends(item.call, run => this.#launcher.notStarted(run))
+      if (item.kind === 'notStarted') this.#ends(item.call, run => this.#launcher.notLaunched(run))
     while (this.#started < started) this.#starts(this.#calls.get(++this.#started))
     let hasProgress = false
     for (const item of items) {
@@ -288,7 +288,7 @@ export class Isolate {
   #starts(call: Call | undefined): void {
     if (!call) return
     call.started = true
-    this.#launcher.startedElsewhere(call.run)
+    this.#launcher.launchedElsewhere(call.run)
     if (call.isAborted) this.#watch(call)
   }
   get #launcher(): IsolateParts['launcher'] {

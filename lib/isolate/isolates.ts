@@ -203,7 +203,7 @@ export class Isolates implements Elsewhere, IsolateListener {
   #withdrawWaiting(body: WaitingBody): void {
     if (!this.#waiting.includes(body)) return
     this.#waiting = this.#waiting.filter(other => other !== body)
-    this.#parts.launcher.notStarted(body.run)
+    this.#parts.launcher.notLaunched(body.run)
   }
 
   // Starting and ending isolates.

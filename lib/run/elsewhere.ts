@@ -13,18 +13,18 @@ export interface Elsewhere {
   readonly suspectRoom: SuspectRoom | undefined
   /** The run may begin. It reports through {@link ElsewhereHost}. */
   handOver(run: Run): void
-  /** Runs that were handed over and have not started go back, unless they start before this arrives. */
+  /** Runs that were handed over and are not launched go back, unless they are launched before this arrives. */
   withdraw(): void
 }
 
 /** The launcher, as bodies elsewhere report to it. */
 export interface ElsewhereHost {
   /** The first line of the body is about to run. From here on rate, timeout and blame count. */
-  startedElsewhere(run: Run): void
+  launchedElsewhere(run: Run): void
   finishedElsewhere(run: Run, value: unknown): void
   failedElsewhere(run: Run, error: unknown): void
-  /** The body never started, and will not. */
-  notStarted(run: Run): void
+  /** The body was never launched, and will not be. */
+  notLaunched(run: Run): void
   /** The isolate was replaced because of another body: the job goes back, and nothing counts against it. */
   displaced(run: Run): void
   /** The isolate ended by itself. `alone`: the body was the only one that ever ran in it. */

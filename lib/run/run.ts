@@ -111,8 +111,8 @@ export interface RunHost {
   spent(run: Run, cost: Cost): void
   breathe(): Promise<void>
   finishWithin(run: Run, transaction: unknown, value: unknown): void | Promise<void>
-  /** The job of a body that was handed over ends before it is known whether the body has started. */
-  presumeStarted?(run: Run): void
+  /** Also called if the job of a body that was handed over ends before it is known whether the body was launched. */
+  launchedElsewhere?(run: Run): void
 }
 
 /** State that few runs need. */
@@ -302,7 +302,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.payload = undefined
   }
   /** The handler is called there. */
-  startElsewhere(wall: number): void {
+  launchElsewhere(wall: number): void {
     this.#start(wall)
   }
   finishElsewhere(value: unknown): void {
@@ -516,7 +516,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   /** Cancels the job at once, and aborts the signal of its body. */
   cancel(reason: unknown): boolean {
     if (this.settled) return false
-    if (this.elsewhere && !this.launched) this.#host.presumeStarted?.(this)
+    if (this.elsewhere && !this.launched) this.#host.launchedElsewhere?.(this)
     const error = reason instanceof CancelledError ? reason : new CancelledError(reason)
     this.error = error
     this.#settleFirst('cancelled')
@@ -525,7 +525,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   }
   /** The job went to another run: nothing that this run reports counts any more, and the signal of its body aborts. */
   lose(error: unknown): void {
-    if (this.elsewhere && !this.launched && this.open) this.#host.presumeStarted?.(this)
+    if (this.elsewhere && !this.launched && this.open) this.#host.launchedElsewhere?.(this)
     if (this.open) this.#become(lost)
     this.abort(error)
   }
