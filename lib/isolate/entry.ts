@@ -4,17 +4,17 @@ import { getHeapStatistics } from 'node:v8'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { systemClock } from '../clock.ts'
 import { Host, type HostMeans } from './host.ts'
-import type { Opening, ToIsolate } from './protocol.ts'
+import type { IsolateOpening, ToIsolate } from './protocol.ts'
 
 type Means = Pick<HostMeans, 'post' | 'memory' | 'exit'>
 
-function begin(opening: Opening, means: Means): Host {
+function begin(opening: IsolateOpening, means: Means): Host {
   const host = new Host(opening, { clock: systemClock, load: module => import(module), ...means })
   void host.start()
   return host
 }
 
-function inThread(opening: Opening): void {
+function inThread(opening: IsolateOpening): void {
   const port = parentPort as NonNullable<typeof parentPort>
   const host = begin(opening, {
     post: (batch, buffers) => port.postMessage(batch, buffers as ArrayBuffer[]),
@@ -40,7 +40,7 @@ function inProcess(): void {
     execArgv: [],
   }).unref()
   const send = process.send?.bind(process) as (message: unknown) => boolean
-  process.once('message', (opening: Opening) => {
+  process.once('message', (opening: IsolateOpening) => {
     const host = begin(opening, {
       post: batch => void send(batch),
       memory: () => process.memoryUsage.rss(),
@@ -50,5 +50,5 @@ function inProcess(): void {
   })
 }
 
-if (!isMainThread && parentPort) inThread(workerData as Opening)
+if (!isMainThread && parentPort) inThread(workerData as IsolateOpening)
 else if (process.send) inProcess()

@@ -19,7 +19,7 @@ import { Fifo } from '../support/fifo.ts'
 import { CheckpointValue } from '../text/checkpoint-value.ts'
 import { defaultFunctionOf } from './loaded-module.ts'
 import { Outbox, type Post } from './outbox.ts'
-import { beatMs, type CallMessage, type Opening, type ToIsolate } from './protocol.ts'
+import { beatMs, type CallMessage, type IsolateOpening, type ToIsolate } from './protocol.ts'
 import { isDetached, unmarked } from './transfer.ts'
 import { fromWireError, toWireError } from './wire-error.ts'
 
@@ -52,7 +52,7 @@ export class Host implements RunHost, RingMember {
   readonly parked = false
   handler: Handler = () => undefined
   readonly #means: HostMeans
-  readonly #opening: Opening
+  readonly #opening: IsolateOpening
   readonly #outbox: Outbox
   readonly #yieldPoint: YieldPoint
   readonly #runs = new Runs(this)
@@ -65,7 +65,7 @@ export class Host implements RunHost, RingMember {
   #isLoaded = false
   #expectedBeat = 0
 
-  constructor(opening: Opening, means: HostMeans) {
+  constructor(opening: IsolateOpening, means: HostMeans) {
     const { clock } = means
     this.#opening = opening
     this.#means = means

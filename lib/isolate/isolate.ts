@@ -23,10 +23,10 @@ import {
   type CallMessage,
   type FromIsolate,
   type FromIsolateBatch,
-  type Opening,
+  type IsolateOpening,
   type ToIsolate,
 } from './protocol.ts'
-import type { Ending, Spawn, Spawned } from './spawn.ts'
+import type { IsolateExit, Spawn, Spawned } from './spawn.ts'
 import { fromWireError, toWireError } from './wire-error.ts'
 
 /** How long an isolate that was told to end may take before it is killed. */
@@ -43,14 +43,14 @@ export interface IsolateListener {
   callEnded(isolate: Isolate): void
   beat(isolate: Isolate): void
   /** Nothing of it runs any more. `calls` are those that had not ended. */
-  gone(isolate: Isolate, from: IsolateState, ending: Ending, calls: readonly Call[]): void
+  gone(isolate: Isolate, from: IsolateState, ending: IsolateExit, calls: readonly Call[]): void
   /** The result of a run cannot be cloned. */
   unsent(run: Run, problem: string): void
 }
 
 export interface IsolateParts {
   readonly clock: Clock
-  readonly opening: Opening
+  readonly opening: IsolateOpening
   readonly spawn: Spawn
   readonly graceMs: number
   readonly launcher: ElsewhereHost & { readonly parked: boolean }
@@ -215,7 +215,7 @@ export class Isolate {
     if (this.#state !== 'replaced') this.#state = 'ending'
     this.#spawned?.kill()
   }
-  #gone(ending: Ending): void {
+  #gone(ending: IsolateExit): void {
     if (this.#state === 'gone') return
     const from = this.#state
     const calls = [...this.#calls.values()]

@@ -20,8 +20,8 @@ import { Deferred } from '../support/deferred.ts'
 import { CheckpointValue } from '../text/checkpoint-value.ts'
 import { type Call, Isolate, type IsolateListener, type IsolateState } from './isolate.ts'
 import { loadProblem } from './loaded-module.ts'
-import type { Opening } from './protocol.ts'
-import type { Ending, Spawn } from './spawn.ts'
+import type { IsolateOpening } from './protocol.ts'
+import type { IsolateExit, Spawn } from './spawn.ts'
 
 /** The pause before a module is loaded again, at first and at most. It doubles. */
 const firstPauseMs = 1_000
@@ -53,7 +53,7 @@ export interface IsolateInfo {
 
 export interface IsolatesParts {
   readonly options: ParsedIsolate
-  readonly opening: Omit<Opening, 'id'>
+  readonly opening: Omit<IsolateOpening, 'id'>
   readonly clock: Clock
   readonly spawn: Spawn
   readonly crashLimit: number
@@ -90,7 +90,7 @@ export class Isolates implements Elsewhere, IsolateListener {
   #idleTimer: Timer | undefined
   #hasLoaded = false
   #readyWaiters: Deferred<void>[] = []
-  #closing: Deferred<void> | undefined
+  #shuttingDown: Deferred<void> | undefined
 
   constructor(parts: IsolatesParts) {
     this.#parts = parts
@@ -138,7 +138,7 @@ export class Isolates implements Elsewhere, IsolateListener {
     if (this.#hasLoaded && !this.#retry) return Promise.resolve()
     const ready = new Deferred<void>()
     this.#readyWaiters.push(ready)
-    if (!this.#closing && !this.#retry && this.#isolates.size === 0) this.#start(false)
+    if (!this.#shuttingDown && !this.#retry && this.#isolates.size === 0) this.#start(false)
     return ready.promise
   }
   handOver(run: Run): void {
@@ -152,15 +152,15 @@ export class Isolates implements Elsewhere, IsolateListener {
   }
   /** Ends all isolates. The bodies that still run are of no use to anybody. */
   async close(): Promise<void> {
-    this.#closing ??= new Deferred<void>()
+    this.#shuttingDown ??= new Deferred<void>()
     this.#retry?.cancel()
     this.#idleTimer?.cancel()
     for (const isolate of this.#isolates) isolate.underway === 0 ? isolate.end() : isolate.kill()
     for (const waiter of this.#readyWaiters.splice(0)) waiter.fail(new QueueStoppedError('the handler was not loaded'))
     if (this.#isolates.size === 0) return
     // Native code of a thread can hold off its end for as long as it likes.
-    const timer = this.#clock.at(this.#clock.now() + killedMs, () => this.#closing?.resolve())
-    await this.#closing.promise
+    const timer = this.#clock.at(this.#clock.now() + killedMs, () => this.#shuttingDown?.resolve())
+    await this.#shuttingDown.promise
     timer.cancel()
   }
 
@@ -248,7 +248,7 @@ export class Isolates implements Elsewhere, IsolateListener {
     this.#pauseMs = firstPauseMs
     this.#resume()
     for (const waiter of this.#readyWaiters.splice(0)) waiter.resolve()
-    if (this.#closing) isolate.end()
+    if (this.#shuttingDown) isolate.end()
     else this.callEnded(isolate)
   }
   refused(isolate: Isolate, cause: unknown): void {
@@ -275,10 +275,10 @@ export class Isolates implements Elsewhere, IsolateListener {
     )
     this.#parts.queue.report(error, run)
   }
-  gone(isolate: Isolate, from: IsolateState, ending: Ending, calls: readonly Call[]): void {
+  gone(isolate: Isolate, from: IsolateState, ending: IsolateExit, calls: readonly Call[]): void {
     const { launcher, queue } = this.#parts
     this.#isolates.delete(isolate)
-    if (from === 'loading' && !this.#closing) {
+    if (from === 'loading' && !this.#shuttingDown) {
       this.#loadFailed(ending.error ?? new Error(`the isolate ended while it loaded the module, ${howOf(ending)}`))
     }
     const isCrash = from === 'open'
@@ -293,7 +293,7 @@ export class Isolates implements Elsewhere, IsolateListener {
       if (isCrash && started) launcher.crashed(run, isolate.alone)
       else launcher.displaced(run)
     }
-    if (this.#isolates.size === 0) this.#closing?.resolve()
+    if (this.#isolates.size === 0) this.#shuttingDown?.resolve()
     if (this.#waiting.length > 0) this.#fillFreed()
     queue.wake()
   }
@@ -302,7 +302,7 @@ export class Isolates implements Elsewhere, IsolateListener {
 
   #loadFailed(cause: unknown): void {
     const { opening, queue } = this.#parts
-    if (this.#closing) return
+    if (this.#shuttingDown) return
     const error =
       cause instanceof HandlerLoadError
         ? cause
@@ -341,6 +341,6 @@ class WaitingBody implements BodyElsewhere {
   }
 }
 
-function howOf({ exitCode, signal }: Ending): string {
+function howOf({ exitCode, signal }: IsolateExit): string {
   return signal === undefined ? `with exit code ${exitCode}` : `by signal ${signal}`
 }

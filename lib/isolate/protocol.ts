@@ -7,7 +7,7 @@
 import type { WireError } from './wire-error.ts'
 
 /** What an isolate needs to begin. */
-export interface Opening {
+export interface IsolateOpening {
   /** The number of the isolate within its queue. */
   readonly id: number
   readonly kind: 'thread' | 'process'

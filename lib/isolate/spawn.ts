@@ -7,10 +7,10 @@ import type { Readable, Writable } from 'node:stream'
 import type { Worker } from 'node:worker_threads'
 import { HandlerLoadError } from '../errors.ts'
 import { bundleRemedy } from './loaded-module.ts'
-import type { FromIsolateBatch, Opening, ToIsolate } from './protocol.ts'
+import type { FromIsolateBatch, IsolateOpening, ToIsolate } from './protocol.ts'
 
 /** How an isolate ended. */
-export interface Ending {
+export interface IsolateExit {
   readonly exitCode: number | undefined
   readonly signal: string | undefined
   /** What a thread threw and nobody caught. */
@@ -20,7 +20,7 @@ export interface Ending {
 export interface IsolateEvents {
   message(batch: FromIsolateBatch): void
   /** Called once. Nothing of it runs any more. */
-  ended(ending: Ending): void
+  ended(ending: IsolateExit): void
 }
 
 /** A started isolate. It may still be loading the module. */
@@ -35,7 +35,7 @@ export interface Spawned {
   unref(): void
 }
 
-export type Spawn = (opening: Opening, events: IsolateEvents) => Promise<Spawned>
+export type Spawn = (opening: IsolateOpening, events: IsolateEvents) => Promise<Spawned>
 
 /** Settings of this process that would stop a second one, or make no sense for a file. */
 const notInherited = /^--(?:inspect|input-type|eval|print|check|interactive|test(?:-|$)|watch)|^-[a-z]*[epci]$/
@@ -62,7 +62,7 @@ export const spawn: Spawn = (opening, events) =>
  * A thread has the settings of its process, unless they are for a text on the command line, of which it runs none. Node
  * refuses a list with settings that only a whole process can have.
  */
-function startWorker(opening: Opening, { Worker }: typeof import('node:worker_threads')): Worker {
+function startWorker(opening: IsolateOpening, { Worker }: typeof import('node:worker_threads')): Worker {
   const options = { workerData: opening, name: `rdq ${opening.queue}` }
   const file = entryFile(opening.module)
   const execArgv = inherited(process.execArgv)
@@ -75,7 +75,7 @@ function startWorker(opening: Opening, { Worker }: typeof import('node:worker_th
   }
 }
 
-async function startThread(opening: Opening, events: IsolateEvents): Promise<Spawned> {
+async function startThread(opening: IsolateOpening, events: IsolateEvents): Promise<Spawned> {
   const worker = startWorker(opening, await import('node:worker_threads'))
   let error: unknown
   worker.on('message', (batch: FromIsolateBatch) => events.message(batch))
@@ -97,7 +97,7 @@ async function startThread(opening: Opening, events: IsolateEvents): Promise<Spa
   }
 }
 
-async function startProcess(opening: Opening, events: IsolateEvents): Promise<Spawned> {
+async function startProcess(opening: IsolateOpening, events: IsolateEvents): Promise<Spawned> {
   const { fork } = await import('node:child_process')
   const child = fork(entryFile(opening.module), [String(process.pid)], {
     serialization: 'advanced',

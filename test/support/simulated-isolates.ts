@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { Host } from '../../lib/isolate/host.ts'
 import { spawnWith } from '../../lib/isolate/isolates-of-queue.ts'
-import type { FromIsolateBatch, Opening, ToIsolate } from '../../lib/isolate/protocol.ts'
+import type { FromIsolateBatch, IsolateOpening, ToIsolate } from '../../lib/isolate/protocol.ts'
 import type { IsolateEvents, Spawned } from '../../lib/isolate/spawn.ts'
 import type { Task } from '../../lib/run/task.ts'
 import type { Chance } from '../../testing/simulated/chance.ts'
@@ -27,7 +27,7 @@ export class SimulatedIsolate {
 
   /** @param deliver Delivers what it reports. Its end comes after all that it had sent. */
   constructor(
-    opening: Opening,
+    opening: IsolateOpening,
     events: IsolateEvents,
     clock: Clock,
     deliver: (deliver: () => void) => void,
@@ -79,7 +79,7 @@ export class SimulatedIsolates {
   /** @param loops Without them all isolates share the loop of their queue. */
   constructor(clock: Clock, chance: Chance, body: Body, loops?: IsolateLoops, maxDelayMs = 3) {
     const delay = (): number => chance.real() * maxDelayMs
-    spawnWith(this.handler, async (opening: Opening, events: IsolateEvents): Promise<Spawned> => {
+    spawnWith(this.handler, async (opening: IsolateOpening, events: IsolateEvents): Promise<Spawned> => {
       const own = loops?.start(opening.id) ?? clock
       const deliverTo = lineOf(own, delay)
       const deliverFrom = lineOf(clock, delay)
