@@ -229,7 +229,7 @@ function recordOf({ call, id, payload, attempt, crashes, key, restored }: CallMe
   return record
 }
 
-/** What is handed over is taken at the call. Throws PayloadError. */
+/** Copies the value at the call. Throws PayloadError. */
 function cloneOf(value: unknown, what: string): unknown {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'function' && typeof value !== 'symbol') {
     return value

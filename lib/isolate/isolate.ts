@@ -34,7 +34,7 @@ const endingMs = 1_000
 
 export type IsolateState = 'loading' | 'open' | 'replaced' | 'ending' | 'gone'
 
-/** What an isolate reports to its pool. */
+/** The pool, as its isolates report to it. */
 export interface IsolateListener {
   loaded(isolate: Isolate): void
   /** The module cannot be loaded. */

@@ -29,5 +29,5 @@ export function loadProblem(cause: unknown, module: string): string {
   return `${describeError(cause)}${isTypeScript && isRefused ? remedy : ''}`
 }
 
-/** What to do about a bundle that has left behind the files which threads and processes run. */
+/** The remedy for a bundle that has left behind the files which threads and processes run. */
 export const bundleRemedy: string = `threads and processes run files of rdq, which the bundle has left behind; mark rdq as external (esbuild: --external:rdq; webpack: externals: [/^rdq(\\/|$)/]; rolldown: external: [/^rdq(\\/|$)/]) and install it where the bundle runs`

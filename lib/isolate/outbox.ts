@@ -21,7 +21,7 @@ export class Outbox {
   readonly #post: Post
   readonly #clock: Clock
   #items: FromIsolate[] = []
-  /** What moves with which message. */
+  /** The objects that move with each message. */
   #buffers: Map<FromIsolate, readonly object[]> | undefined
   #isScheduled = false
   readonly #progress = new Map<number, unknown[]>()

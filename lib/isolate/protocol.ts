@@ -6,7 +6,7 @@
  */
 import type { WireError } from './wire-error.ts'
 
-/** What an isolate needs to begin. */
+/** The facts that an isolate needs to begin. */
 export interface IsolateOpening {
   /** The number of the isolate within its queue. */
   readonly id: number

@@ -13,7 +13,7 @@ import type { FromIsolateBatch, IsolateOpening, ToIsolate } from './protocol.ts'
 export interface IsolateExit {
   readonly exitCode: number | undefined
   readonly signal: string | undefined
-  /** What a thread threw and nobody caught. */
+  /** The error that a thread threw and nobody caught. */
   readonly error: unknown
 }
 
@@ -39,7 +39,7 @@ export type Spawn = (opening: IsolateOpening, events: IsolateEvents) => Promise<
 
 /** Settings of this process that would stop a second one, or make no sense for a file. */
 const notInherited = /^--(?:inspect|input-type|eval|print|check|interactive|test(?:-|$)|watch)|^-[a-z]*[epci]$/
-/** Those whose value is an argument of its own. */
+/** Options whose value is an argument of its own. */
 const withValue = /^--(?:eval|print)$|^-[a-z]*[ep]$/
 
 function inherited(args: readonly string[]): string[] {

@@ -195,7 +195,7 @@ class ThreadCall {
   /** The thread that has it. */
   member: Member | undefined
   order: CallOrder
-  /** What is moved instead of copied. */
+  /** Objects that are moved instead of copied. */
   buffers: readonly object[]
 
   constructor(source: FunctionSource, args: readonly unknown[], signal: AbortSignal | undefined) {
