@@ -205,14 +205,22 @@ export class PoisonError extends DispatchError {
   static override readonly name: string = 'PoisonError'
   readonly code = 'POISON'
   readonly crashes: number
-  /**
-   * @param crashes 0 if it is not proven that the job had been launched, and `afterCrash` says that it failed.
-   * @param died What ended while the job ran.
-   */
+  /** @param died What ended while the job ran. */
   constructor(crashes: number, died: 'process' | 'isolate' = 'process') {
-    const times = crashes === 0 ? '' : crashes === 1 ? ' once' : ` ${crashes} times`
-    super(`the ${died} died${times} while this job ran; it will not start by itself again, see retry()`)
+    super(
+      `the ${died} died ${crashes === 1 ? 'once' : `${crashes} times`} while this job ran; it will not start by itself again, see retry()`,
+    )
     this.crashes = crashes
+  }
+}
+
+/** The process, or the isolate, died while the job ran, and the function `afterCrash` answered that the job has failed. */
+export class CrashedError extends DispatchError {
+  static override readonly name: string = 'CrashedError'
+  readonly code = 'CRASHED'
+  /** @param died What ended while the job ran. */
+  constructor(died: 'process' | 'isolate') {
+    super(`the ${died} died while this job ran, and afterCrash answered 'failed'`)
   }
 }
 

@@ -9,6 +9,7 @@ export type { Overrides } from './control/settings.ts'
 export {
   CancelledError,
   CostError,
+  CrashedError,
   DispatchError,
   EventsLostError,
   HandlerLoadError,

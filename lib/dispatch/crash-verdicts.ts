@@ -1,7 +1,7 @@
 /** Asks the user's `afterCrash` how a run ended whose process died, and settles the job by that verdict. */
 import type { Announcer } from '../announce/announcer.ts'
 import type { SettleKind, Settlement } from '../backlog.ts'
-import { describe, OptionError, PoisonError } from '../errors.ts'
+import { CrashedError, describe, OptionError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { JobRecord } from '../job.ts'
 import type { AfterCrash } from '../options/options.ts'
@@ -58,7 +58,7 @@ export class CrashVerdicts {
       // `snooze` without a wait: back at once, the attempt not used.
       if (verdict === 'again') return settle('snooze')
       if (verdict === 'finished') return settle('finished')
-      if (verdict === 'failed') return settle('failed', new PoisonError(job.crashes, died))
+      if (verdict === 'failed') return settle('failed', new CrashedError(died))
       throw new OptionError(
         'afterCrash',
         verdict,

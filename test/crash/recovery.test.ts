@@ -112,7 +112,8 @@ for (const answer of ['again', 'finished', 'failed'] as const) {
       t.deepEqual(c.jobs('start', 'asks'), answer === 'again' ? ['job-0'] : [])
       const ended = (await requests.send('get', 'job-0')) as Snapshot
       t.is(ended?.state, answer === 'failed' ? 'failed' : 'finished')
-      if (answer === 'failed') t.regex(String(ended?.error), /the process died(?: once)? while this job ran/)
+      if (answer === 'failed')
+        t.regex(String(ended?.error), /the process died while this job ran, and afterCrash answered 'failed'/)
       await stopAll(requests)
       t.deepEqual(c.checkFile(), [])
     })

@@ -19,6 +19,7 @@ const errors: readonly InstanceType<typeof DispatchError>[] = [
   new rdq.TimeoutError(5),
   new rdq.CancelledError('why'),
   new rdq.PoisonError(3),
+  new rdq.CrashedError('process'),
   new rdq.LeaseLostError('x'),
   new rdq.HandlerLoadError('file:///handler.js', 'it has no default export'),
   new rdq.IsolateEndedError({ id: 1, kind: 'thread', underway: 2 }, { exitCode: 1 }),
