@@ -87,6 +87,22 @@ export const inIsolates: readonly Plant[] = [
     finders: ['flow/isolates-simulated'],
   },
   {
+    name: 'a start in an isolate may come too late for its rate',
+    file: 'lib/isolate/host.ts',
+    edits: [
+      { find: 'if (startBefore !== undefined && this.#hostNow() >= startBefore)', replace: 'if (startBefore === 0)' },
+    ],
+    why: 'I5: an isolate that was blocked starts a job in a window that is full without it',
+    finders: ['flow/isolates-handed-over'],
+  },
+  {
+    name: 'a pause leaves the jobs that were handed over in their isolates',
+    file: 'lib/isolate/isolates.ts',
+    edits: [{ find: 'for (const isolate of this.#isolates) isolate.withdraw()', replace: '' }],
+    why: 'I10: a job starts long after its queue was paused or stopped',
+    finders: ['flow/isolates-handed-over'],
+  },
+  {
     name: 'a process does not end with its parent',
     file: 'lib/isolate/orphan-watch.ts',
     edits: [{ find: `process.kill(process.pid, 'SIGKILL')`, replace: '' }],

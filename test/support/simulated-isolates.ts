@@ -8,6 +8,7 @@ import { spawnWith } from '../../lib/isolate/isolates-of-queue.ts'
 import type { FromIsolateBatch, IsolateOpening, ToIsolate } from '../../lib/isolate/protocol.ts'
 import type { IsolateEvents, Spawned } from '../../lib/isolate/spawn.ts'
 import type { Task } from '../../lib/run/task.ts'
+import type { VirtualClock } from '../../testing/index.ts'
 import type { Chance } from '../../testing/simulated/chance.ts'
 
 export type Body = (payload: never, task: Task, isolate: SimulatedIsolate) => unknown
@@ -140,5 +141,43 @@ function lineOf(clock: Clock, delay: () => number): (deliver: () => void) => voi
   return deliver => {
     last = Math.max(last, clock.now() + delay())
     clock.at(last, deliver)
+  }
+}
+
+/** The clock of an isolate whose loop a test blocks: whatever arrives meanwhile is delivered when that is over, in order. */
+export class BlockableClock implements Clock {
+  readonly origin: VirtualClock['origin']
+  readonly #clock: VirtualClock
+  #held: (() => void)[] | undefined
+
+  constructor(clock: VirtualClock) {
+    this.#clock = clock
+    this.origin = clock.origin
+  }
+  now(): number {
+    return this.#clock.now()
+  }
+  wall(): number {
+    return this.#clock.wall()
+  }
+  random(): number {
+    return this.#clock.random()
+  }
+  at(instant: number, callback: () => void): Timer {
+    return this.#clock.at(instant, () => this.#deliver(callback))
+  }
+  soon(callback: () => void): Timer {
+    return this.#clock.soon(() => this.#deliver(callback))
+  }
+  block(): void {
+    this.#held ??= []
+  }
+  unblock(): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const callback of held) callback()
+  }
+  #deliver(callback: () => void): void {
+    this.#held ? this.#held.push(callback) : callback()
   }
 }

@@ -1,2 +1,3 @@
 import '../../support/on-naive.ts'
+import '../isolates-handed-over.test.ts'
 import '../isolates-simulated.test.ts'
