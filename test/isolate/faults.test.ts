@@ -29,6 +29,11 @@ for (const kind of kinds) {
       instanceOf: PayloadError,
       message: /^payloads\[1\] cannot be cloned/,
     })
+    const { signal } = new AbortController()
+    await t.throwsAsync(queue.putMany([{ do: 'look' }, { do: 'look', name: signal as never }]), {
+      instanceOf: PayloadError,
+      message: /^payloads\[1\]\.name is an AbortSignal, .* use task\.signal in the handler$/,
+    })
     const result = queue.run(payload)
     payload.name = 'after'
     t.like(await result, { name: 'before' })

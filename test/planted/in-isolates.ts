@@ -103,6 +103,13 @@ export const inIsolates: readonly Plant[] = [
     finders: ['flow/isolates-handed-over'],
   },
   {
+    name: 'an object of a class in a payload arrives as a plain one',
+    file: 'lib/isolate/payload.ts',
+    edits: [{ find: 'isKept(value) || !losesClass(value, clone)', replace: 'isKept(value) || value !== undefined' }],
+    why: 'a handler gets {} for an AbortSignal or a Request, and nothing says so',
+    finders: ['lib/isolate/payload'],
+  },
+  {
     name: 'a process does not end with its parent',
     file: 'lib/isolate/orphan-watch.ts',
     edits: [{ find: `process.kill(process.pid, 'SIGKILL')`, replace: '' }],
