@@ -17,7 +17,7 @@ import type { RecordHandler } from '../../testing/witness.ts'
 import { type SimulatedIsolate, SimulatedIsolates } from '../support/simulated-isolates.ts'
 import type { IsolatePlan, Script } from './plan.ts'
 
-/** A body was called in an isolate, or an isolate ended by itself: after that many entries of the history. */
+/** A body was called in an isolate, or an isolate ended by itself: after the entry of that number. */
 export interface IsolateFact {
   readonly after: number
   readonly life: string
@@ -166,10 +166,10 @@ export function asProcesses(entries: readonly Entry[], facts: readonly IsolateFa
   const places = new Map<string, string>()
   const isolatesOf = new Map<string, Set<string>>()
   let next = 0
-  const follow = (before: number): void => {
-    for (; next < facts.length && (facts[next] as IsolateFact).after < before; next++) {
-      const { life, isolate, job, after } = facts[next] as IsolateFact
-      const { seq, nowMs, wallMs } = entries[Math.max(after - 1, 0)] as Entry
+  /** Adds what happened in isolates before that entry. */
+  const follow = ({ seq, nowMs, wallMs }: Entry): void => {
+    for (; next < facts.length && (facts[next] as IsolateFact).after < seq; next++) {
+      const { life, isolate, job } = facts[next] as IsolateFact
       const process = `${life} isolate ${isolate}`
       isolatesOf.set(life, (isolatesOf.get(life) ?? new Set()).add(process))
       const stamp = { seq, nowMs, wallMs, process, queue: '' }
@@ -180,8 +180,8 @@ export function asProcesses(entries: readonly Entry[], facts: readonly IsolateFa
       }
     }
   }
-  for (const [i, entry] of entries.entries()) {
-    follow(i + 1)
+  for (const entry of entries) {
+    follow(entry)
     const ofProcess =
       entry.kind === 'crash' || entry.kind === 'fault' || (entry.kind === 'emitted' && entry.event === 'stalled')
     if (ofProcess) {
@@ -195,7 +195,6 @@ export function asProcesses(entries: readonly Entry[], facts: readonly IsolateFa
     if (process === undefined) all.push(entry)
     else if (!isHandedOver) all.push({ ...entry, process })
   }
-  follow(Infinity)
   return all
 }
 

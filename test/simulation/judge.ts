@@ -68,11 +68,14 @@ export function judge(world: World): string[] {
   const memory = config.backlog === 'memory'
   // A setting takes effect on a file with an exchange, which may be behind others at the same instant.
   const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }
-  if (config.isolate) return judgeOfIsolates(world, entries, { ...bounds, except })
   // Such a job may start after a width was lowered, but never above the widest.
   const others = invariants.filter(invariant => !late.includes(invariant))
+  const judged = config.isolate
+    ? (part: readonly Entry[], options: CheckOptions) => judgeOfIsolates(world, part, options)
+    : lines
   if (!lossy) {
     const own = memory ? ofBacklog : []
+    if (config.isolate) return judged(entries, { ...bounds, except: [...except, ...own] })
     const each = new Set(memory ? entries.map(({ process }) => process) : [])
     return [
       ...lines(entries, { ...bounds, except: [...except, ...own] }),
@@ -81,20 +84,30 @@ export function judge(world: World): string[] {
     ]
   }
   const after = { ...bounds, except: [...except, ...unknownAfterLoss] }
-  return cutAtLosses(entries).flatMap((part, i) => lines(part, i === 0 ? { ...bounds, except } : after))
+  return cutAtLosses(entries).flatMap((part, i) => judged(part, i === 0 ? { ...bounds, except } : after))
 }
 
 /** Those that compare a start with what its queue did meanwhile: it counts from when its job was handed over. */
 const ofStarts: readonly Invariant[] = ['I3', 'I10', 'I11']
 
-/** An isolate starts when it is needed and messages take a while, so a start may be later than possible (I6). */
+/** Jobs that were granted before a hold or a pause of a key may start after it, because they are on their way. */
+const ofHolds: readonly Invariant[] = ['I25', 'I26', 'I29']
+
+/**
+ * An isolate starts when it is needed, messages take a while, and isolates do not wait for one another: so a start may
+ * be later than possible, and after that of a later job.
+ */
+const notOfIsolates: readonly Invariant[] = ['I6', 'I7', 'I8', 'I27', 'I30']
+
 function judgeOfIsolates(world: World, entries: readonly Entry[], { except = [], ...bounds }: CheckOptions): string[] {
+  const all = [...except, ...notOfIsolates]
   const others = (own: readonly Invariant[]): Invariant[] => [
-    ...except,
+    ...all,
     ...invariants.filter(invariant => !own.includes(invariant)),
   ]
   return [
-    ...lines(entries, { ...bounds, except: [...except, ...ofStarts, 'I6', 'I23'] }),
+    ...lines(entries, { ...bounds, except: [...all, ...ofStarts, ...ofHolds, 'I23'] }),
+    ...lines(entries, { ...bounds, slackMs, except: others(ofHolds) }),
     ...lines(asHandedOver(entries), { ...bounds, except: others(ofStarts) }),
     ...lines(asProcesses(entries, world.isolateFacts), { ...bounds, except: others(['I23']) }),
   ]
