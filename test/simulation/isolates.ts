@@ -109,6 +109,8 @@ export class IsolatesOfLife {
   /** Whether a fact of a body is to be recorded. */
   takes(fact: RunFact, queue: string): boolean {
     const key = `${fact.job} ${fact.fence}`
+    // The fences of a job that was removed and put again begin anew.
+    if (fact.kind === 'launch' && !this.#places.get(fact.job)?.isDead) this.#gone.delete(key)
     if (this.#gone.has(key)) return false
     if (fact.kind === 'launch') this.#running.set(key, { fact, queue })
     if (fact.kind === 'release') {

@@ -91,7 +91,7 @@ export function judge(world: World): string[] {
 const ofStarts: readonly Invariant[] = ['I3', 'I10', 'I11']
 
 /** Jobs that were granted before a hold or a pause of a key may start after it, because they are on their way. */
-const ofHolds: readonly Invariant[] = ['I25', 'I26', 'I29']
+const ofHolds: readonly Invariant[] = ['I5', 'I25', 'I26', 'I29']
 
 /**
  * An isolate starts when it is needed, messages take a while, and isolates do not wait for one another: so a start may
