@@ -57,9 +57,9 @@ export function judge(world: World): string[] {
   if (threads && (crashed || several)) except.push('I11', 'I13', ...bodiesOfAll)
   // A loop that stalls loses its jobs, and may die before it is notified.
   if (config.stallMs < stallMost && crashed) except.push('I13', ...bodiesOfAll)
-  // If an id was forgotten and is put anew with a late reply, the fences of its job start anew.
   // A process that fails a job because an isolate died, and then dies itself, announces nothing, as with any ending.
   if (config.isolate && crashed) except.push('I16')
+  // If an id was forgotten and is put anew with a late reply, the fences of its job start anew.
   if (several && config.idsMs < keptMs) except.push('I12')
   // The next queue with a handler announces an ending by a recovery. By then the id may be forgotten and put anew.
   if (config.idsMs < keptMs && entries.some(isEndedByRecovery)) except.push('I11', 'I19')
