@@ -54,15 +54,17 @@ export interface ExchangesParts {
 const resendAfterMs = 1_000
 
 const { isPromise } = types
-const noWaiters: readonly Deferred<void>[] = []
+const noWaiters: Deferred<void>[] = []
 
-/** Callers of `flush` that an exchange affects. */
+/** The callers of `flush` that wait when an exchange is sent. A refusal of it concerns all of them. */
 interface FlushWaiters {
-  /** Their reports are stored once it is answered. */
-  readonly ofAnswer: readonly Deferred<void>[]
-  /** These and all who wait for a later exchange, which is sent only after this one is stored. */
-  readonly ofRefusal: readonly Deferred<void>[]
+  readonly waiting: readonly Deferred<void>[]
+  /** How many waited then: those who come later are behind them in the same list. */
+  readonly count: number
+  /** Whether all that they wait for is stored once it is answered. Otherwise that is in a later exchange. */
+  readonly isWhole: boolean
 }
+const nobodyWaits: FlushWaiters = { waiting: noWaiters, count: 0, isWhole: true }
 
 export class Exchanges {
   /** The reports of runs, until the next exchange is sent. */
@@ -197,16 +199,15 @@ export class Exchanges {
     const isWhole = !exchange.isPiece && this.next.settled.length === 0
     const waiting = this.#flushWaiters.length > 0 ? this.#flushWaiters : noWaiters
     if (isWhole && waiting !== noWaiters) this.#flushWaiters = []
-    const ofAnswer = isWhole ? waiting : noWaiters
-    const ofRefusal = isWhole ? waiting : [...waiting]
+    const waiters: FlushWaiters = waiting === noWaiters ? nobodyWaits : { waiting, count: waiting.length, isWhole }
     try {
       const reply = (this.#session as BacklogSession).exchange(exchange)
-      if (isPromise(reply)) return this.#awaitReply(reply, exchange, { ofAnswer, ofRefusal })
+      if (isPromise(reply)) return this.#awaitReply(reply, exchange, waiters)
       this.#replied(reply, exchange, exchange.now)
     } catch (error) {
-      return this.#refused(exchange, ofRefusal, error)
+      return this.#refused(exchange, waiters, error)
     }
-    this.#exchangeOver(exchange, ofAnswer, exchange.now)
+    this.#exchangeOver(exchange, waiters, exchange.now)
   }
   #awaitReply(reply: Promise<ExchangeResult>, exchange: OutgoingExchange, waiters: FlushWaiters): void {
     const { loopContext, cooperator } = this.#parts
@@ -217,13 +218,13 @@ export class Exchanges {
       this.#roomInFlight -= exchange.room
       if (!this.#session) return
       if (!cooperator.open && !cooperator.armed) cooperator.openSlice()
-      if (!reply) return this.#refused(exchange, waiters.ofRefusal, error)
+      if (!reply) return this.#refused(exchange, waiters, error)
       this.#replied(reply, exchange, this.#clock.now())
       if (this.#roomCutShort && this.#roomInFlight === 0) {
         this.#roomCutShort = false
         this.#listener.roomUnclaimed()
       }
-      this.#exchangeOver(exchange, waiters.ofAnswer, this.#clock.now())
+      this.#exchangeOver(exchange, waiters, this.#clock.now())
     }
     reply.then(
       reply => loopContext.runInAsyncScope(back, undefined, reply, undefined),
@@ -244,21 +245,21 @@ export class Exchanges {
   ): void {
     this.#checkpoints.answered(exchange, notices, stored)
   }
-  #exchangeOver(exchange: OutgoingExchange, waiters: readonly Deferred<void>[], now: number): void {
+  #exchangeOver(exchange: OutgoingExchange, { waiting, isWhole }: FlushWaiters, now: number): void {
     if (exchange.isPiece) this.#splitter?.answered(exchange)
-    for (const waiter of waiters) waiter.resolve()
+    if (isWhole) for (const waiter of waiting) waiter.resolve()
     this.#listener.exchangeOver(exchange, now)
   }
 
   // Refusals.
 
-  #refused(exchange: OutgoingExchange, waiters: readonly Deferred<void>[], error: unknown): void {
+  #refused(exchange: OutgoingExchange, { waiting, count, isWhole }: FlushWaiters, error: unknown): void {
     const { isPiece } = exchange
     if (codeOf(error) === 'STORE') {
       this.#splitter ??= new ExchangeSplitter(this.#listener, this.#checkpoints)
       const taken = isPiece
         ? this.#splitter.refused(exchange, (error as StoreError).cause, this.next, error)
-        : this.#splitter.split(exchange, waiters)
+        : this.#splitter.split(exchange, isWhole ? waiting : noWaiters)
       if (taken) return this.#listener.wake()
     } else if (isPiece) this.#splitter?.resend(exchange, error)
     if (!isPiece) {
@@ -266,8 +267,9 @@ export class Exchanges {
       for (const report of exchange.launchReports) this.#listener.launchNotReported(report)
       this.next.prepend(exchange)
     }
+    const waiters = new Set(waiting.slice(0, count))
     for (const waiter of waiters) waiter.fail(error)
-    this.#flushWaiters = this.#flushWaiters.filter(waiter => !waiters.includes(waiter))
+    this.#flushWaiters = this.#flushWaiters.filter(waiter => !waiters.has(waiter))
     this.#resendAt = this.#clock.now() + resendAfterMs
     this.#listener.refused(error)
   }

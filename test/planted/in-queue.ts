@@ -142,12 +142,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/dispatch/exchanges.ts',
     edits: [
       {
-        find: `
-    if (isWhole && waiting !== noWaiters) this.#flushWaiters = []
-    const ofAnswer = isWhole ? waiting : noWaiters`,
-        replace: `
-    if (waiting !== noWaiters) this.#flushWaiters = []
-    const ofAnswer = waiting`,
+        find: 'if (isWhole) for (const waiter of waiting) waiter.resolve()',
+        replace: 'for (const waiter of waiting) if (isWhole || count > 0) waiter.resolve()',
       },
     ],
     why: 'I18: checkpoint() resolves before the checkpoint is stored; and a stop leaves claimed jobs behind',
@@ -156,8 +152,20 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'who waits for a later exchange is not told that an earlier one was refused',
     file: 'lib/dispatch/exchanges.ts',
-    edits: [{ find: 'const ofRefusal = isWhole ? waiting : [...waiting]', replace: 'const ofRefusal = ofAnswer' }],
+    edits: [{ find: 'new Set(waiting.slice(0, count))', replace: 'new Set(isWhole ? waiting.slice(0, count) : [])' }],
     why: 'stop() never settles if two bodies end after the thread of the file has ended for good',
+    finders: ['lib/dispatch/exchanges'],
+  },
+  {
+    name: 'who waits for a later exchange is answered by the parts of an earlier one',
+    file: 'lib/dispatch/exchanges.ts',
+    edits: [
+      {
+        find: 'split(exchange, isWhole ? waiting : noWaiters)',
+        replace: 'split(exchange, isWhole ? waiting : waiting)',
+      },
+    ],
+    why: 'I18: checkpoint() resolves before the checkpoint is stored; and a stop leaves claimed jobs behind',
     finders: ['lib/dispatch/exchanges'],
   },
   {

@@ -309,6 +309,31 @@ test('exchanges: flush waits for the endings that were moved to a later exchange
   }
 })
 
+test('exchanges: flush waits for the endings in a later exchange although this one is split', async t => {
+  const { exchanges, clock, cooperator, settle, send, sent } = setup(({ settled }) => {
+    if (settled.some(({ record, kind }) => record.id === 'bad' && kind === 'finished'))
+      throw new StoreError('the exchange', { cause: new Error('no such value') })
+    return reply
+  })
+  cooperator.openSlice()
+  settle('bad', 'b')
+  let flushed = false
+  void exchanges.flush().then(() => {
+    flushed = true
+  })
+  const exchange = exchanges.take(clock.now())
+  exchanges.shorten(exchange)
+  exchanges.send(exchange)
+  for (let i = 0; i < 3; i++) send()
+  await clock.settle()
+  t.deepEqual([sent, flushed], [[['bad'], [], ['bad'], ['bad']], false])
+
+  send()
+  await clock.settle()
+
+  t.deepEqual([sent.at(-1), flushed], [['b'], true])
+})
+
 test('exchanges: a reply that comes after the queue has closed is ignored', async t => {
   const { clock, exchanges, send, replies, calls } = remote()
   send()
