@@ -143,7 +143,7 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: 'if (isWhole) for (const waiter of waiting) waiter.resolve()',
-        replace: 'for (const waiter of waiting) if (isWhole || count > 0) waiter.resolve()',
+        replace: 'for (const waiter of waiting) waiter.resolve()',
       },
     ],
     why: 'I18: checkpoint() resolves before the checkpoint is stored; and a stop leaves claimed jobs behind',
