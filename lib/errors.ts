@@ -214,7 +214,7 @@ export class PoisonError extends DispatchError {
   }
 }
 
-/** The process, or the isolate, died while the job ran, and the function `afterCrash` answered that the job has failed. */
+/** The process, or the isolate, died while the job ran, and the function `afterCrash` answered that it has failed. */
 export class CrashedError extends DispatchError {
   static override readonly name: string = 'CrashedError'
   readonly code = 'CRASHED'

@@ -1,4 +1,4 @@
-/** Whether a queue goes on waiting for its limits after an exchange: for its named rules, and a slot of the global width. */
+/** Whether a queue goes on waiting after an exchange: for its named rules, and for a slot of the global width. */
 import type { Exchange } from '../backlog.ts'
 
 /**

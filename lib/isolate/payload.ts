@@ -6,6 +6,9 @@ import { isPlainObject } from '../text/json.ts'
 
 type Clone = (value: unknown) => unknown
 
+/** A longer array is read by its keys, which takes longer unless it consists of holes. */
+const maxIndexed = 10_000_000
+
 /**
  * Copies payloads as they will be copied on their way to an isolate. So what cannot be copied is refused at the put, and
  * later changes of the original reach no attempt.
@@ -41,17 +44,13 @@ interface Loss {
 function lossIn(value: object, clone: Clone, seen: Set<object>): Loss | undefined {
   if (seen.has(value)) return undefined
   seen.add(value)
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      const loss = lossInPart(value[i], clone, seen)
-      if (loss) return { ...loss, path: `[${i}]${loss.path}` }
-    }
-    return undefined
-  }
-  if (isPlainObject(value)) {
-    for (const key of Object.keys(value)) {
-      const loss = lossInPart((value as Record<string, unknown>)[key], clone, seen)
-      if (loss) return { ...loss, path: stepTo(key) + loss.path }
+  const isArray = Array.isArray(value)
+  if (isArray || isPlainObject(value)) {
+    // A copy of an array that consists of holes is quick, however long it is, and so must this be.
+    const keys = isArray && value.length <= maxIndexed ? value.keys() : Object.keys(value)
+    for (const key of keys) {
+      const loss = lossInPart((value as Record<string | number, unknown>)[key], clone, seen)
+      if (loss) return { ...loss, path: (isArray ? `[${key}]` : stepTo(`${key}`)) + loss.path }
     }
     return undefined
   }

@@ -2,8 +2,8 @@
  * The `after` of RetryLater and Throttled: how long a job waits, in the form in which servers state it.
  *
  * It is a duration, a Date, or the unchanged value of a `Retry-After` header (RFC 9110, 10.2.3): seconds as text, several
- * of them if the header came several times, or a date in one of its three forms. A missing header (null, undefined or empty) is legal, because servers may omit it:
- * the result is then undefined, and the caller has a default.
+ * of them if the header came several times, or a date in one of its three forms. A missing header (null, undefined or
+ * empty) is legal, because servers may omit it: the result is then undefined, and the caller has a default.
  */
 import { types } from 'node:util'
 import { describe, msOf, OptionError } from '../errors.ts'
@@ -13,8 +13,10 @@ import { durationMs } from '../parse/duration.ts'
 export type After = number | string | Date | null | undefined
 
 const secondsForm = /^\d+(?:\.\d+)?$/
-/** A header that came several times arrives as a list, joined by ', '. A comma alone may be that of a decimal fraction. */
-const listOfSeconds = /^\d+(?:\.\d+)?(?:\s*,\s+\d+(?:\.\d+)?)*$/
+/** A header that came several times arrives as a list. */
+const listOfSeconds = /^\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?)*$/
+/** Somebody may have meant a fraction. */
+const decimalComma = /^\d+,\d+$/
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
 const weekday = '(?:mon|tue|wed|thu|fri|sat|sun)'
 const month = `(?<month>${months.join('|')})`
@@ -44,7 +46,8 @@ export function afterMs(of: string, after: unknown, wall: number): number | unde
   const at = types.isDate(value) ? msOf(value) : typeof value === 'string' ? httpDateMs(value, wall) : undefined
   if (at !== undefined && at - wall <= longestMs) return Math.max(at - wall, 0)
   try {
-    const seconds = typeof value === 'string' ? longestSeconds(value) : undefined
+    const isHeader = typeof value === 'string' && !decimalComma.test(value)
+    const seconds = isHeader ? longestSeconds(value) : undefined
     if (seconds !== undefined) return durationMs('after', seconds * 1_000)
     if (at === undefined) return durationMs('after', value)
   } catch {}
@@ -61,7 +64,8 @@ export function afterMs(of: string, after: unknown, wall: number): number | unde
  * which satisfies all.
  */
 export function longestSeconds(header: string): number | undefined {
-  return listOfSeconds.test(header) ? Math.max(...header.split(',').map(Number)) : undefined
+  if (!listOfSeconds.test(header)) return undefined
+  return header.split(',').reduce((longest, one) => Math.max(longest, Number(one)), 0)
 }
 
 function hintOf(value: unknown): string {

@@ -96,3 +96,15 @@ test('payload: shared memory goes to a thread, and not to a process', t => {
   t.notThrows(() => payloadCloner('thread')(shared))
   t.throws(() => payloadCloner('process')(shared), { code: 'PAYLOAD' })
 })
+
+test('payload: an array that consists of holes is copied at once, however long it is, and its elements are looked at', t => {
+  const holes: unknown[] = []
+  holes[4_000_000_000] = { n: 1 }
+  t.deepEqual((payloadCloner('thread')(holes) as unknown[])[4_000_000_000], { n: 1 })
+
+  holes[3_000_000_000] = new AbortController().signal
+  t.throws(() => payloadCloner('thread')(holes), {
+    code: 'PAYLOAD',
+    message: /payload\[3000000000\] is an AbortSignal/,
+  })
+})
