@@ -223,20 +223,23 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     this.observer?.launched(run)
     this.#launchContext.runInAsyncScope(run.launch, run, this.#exchanges.wall)
     this.#launched(run)
+    this.#confirmStart(run)
   }
   /** The handler's first line has run, or is about to. */
   #launched(run: Run): void {
-    const { clock } = this
+    if (run.settled || run.launchReport === reported || !this.#reportsLaunches) return
+    if (run.grant === 0) return this.#launchReports.watch()
+    this.#launchReports.report(run)
+    this.#loop.wake()
+  }
+  /**
+   * The handler's first line has run by now, however long the process was suspended, so no window can hold more than its
+   * limit (docs/design/rate.md).
+   */
+  #confirmStart(run: Run): void {
     const { grant } = run
-    const goesOn = !run.settled && run.launchReport !== reported && this.#reportsLaunches
-    if (grant === 0) {
-      if (goesOn) this.#launchReports.watch()
-      return
-    }
-    if (goesOn) this.#launchReports.report(run)
-    // The handler's first line has run by now, however long the process was suspended, so no window can hold more than
-    // its limit (docs/design/rate.md).
-    const at = clock.now()
+    if (grant === 0) return
+    const at = this.clock.now()
     const { next } = this.#exchanges
     next.confirmed.push({ grant, at })
     // A launch after the grace: the grant may be forgotten, so its cost is sent too.
@@ -271,6 +274,9 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     this.observer?.launched(run)
     this.#launchContext.runInAsyncScope(run.launchElsewhere, run, this.#exchanges.wall)
     this.#launched(run)
+  }
+  confirmedElsewhere(run: Run): void {
+    this.#confirmStart(run)
   }
   finishedElsewhere(run: Run, value: unknown): void {
     run.finishElsewhere(value)

@@ -107,10 +107,11 @@ export class Host implements RunHost, RingMember {
       case 'abort':
         return this.#abort(message.call, fromWireError(message.reason))
       case 'park':
-        this.#running.get(message.call)?.task?.pause()
-        return this.#outbox.push({ kind: 'parked', call: message.call })
-      case 'unpark':
-        return this.#running.get(message.call)?.task?.resume()
+        return this.#park(message.call)
+      case 'unpark': {
+        const task = this.#running.get(message.call)?.task
+        return task?.paused ? task.resume() : undefined
+      }
       case 'stored': {
         const waiter = this.#checkpoints.get(message.checkpoint)
         this.#checkpoints.delete(message.checkpoint)
@@ -132,6 +133,15 @@ export class Host implements RunHost, RingMember {
     if (run) return run.abort(reason)
     const waiting = this.#waiting.takeAll()
     for (const one of waiting) one.call === call ? this.#notStarted(call) : this.#waiting.push(one)
+  }
+  /** A generator that has been closed, and whose `finally` still runs, cannot be parked. */
+  #park(call: number): void {
+    const task = this.#running.get(call)?.task
+    if (!task?.running) return
+    task.pause()
+    // What it has reported before comes before it.
+    this.#outbox.endProgress(call)
+    this.#outbox.push({ kind: 'parked', call })
   }
   /** At once: a later call that starts says that all before it have started, or have gone back. */
   #notStarted(call: number): void {
@@ -156,6 +166,9 @@ export class Host implements RunHost, RingMember {
     record.run = run
     this.#running.set(call, run)
     this.#context.runInAsyncScope(run.launch, run, this.clock.wall())
+    // A rate counts the start from here on, because this thread may have been halted before the first line.
+    this.#outbox.confirmed = call
+    if (startBefore !== undefined) this.#outbox.schedule()
     if (run.isOf(record, record.fence) && run.task?.running) this.#outbox.push({ kind: 'task', call })
   }
   /** The clock of the host, which all its processes share. */

@@ -62,6 +62,7 @@ export class Call implements BodyElsewhere {
   readonly run: Run
   readonly number: number
   started = false
+  confirmed = false
   isAborted = false
   timer: Timer | undefined
   task: RemoteTask | undefined
@@ -126,6 +127,7 @@ export class Isolate {
   #spawned: Spawned | undefined
   #outbox: ToIsolate[] = []
   #started = 0
+  #confirmed = 0
   #loopDelay = 0
   #beatAt: number
   #endTimer: Timer | undefined
@@ -222,7 +224,10 @@ export class Isolate {
     this.#calls.clear()
     this.#state = 'gone'
     this.#endTimer?.cancel()
-    for (const { timer } of calls) timer?.cancel()
+    for (const call of calls) {
+      call.timer?.cancel()
+      this.#confirms(call)
+    }
     this.#parts.listener.gone(this, from, ending, calls)
   }
   async #start(): Promise<void> {
@@ -267,17 +272,19 @@ export class Isolate {
       const { launcher } = this.#parts
       this.#remove(call)
       launcher.launchedElsewhere(call.run)
+      launcher.confirmedElsewhere(call.run)
       const problem = `cannot be cloned (${describeError(error)}), and the handler runs in a ${this.kind}; give plain data`
       launcher.failedElsewhere(call.run, new PayloadError('payload', problem, { cause: error }))
       this.#parts.listener.callEnded(this)
     }
   }
-  #receive({ started, items }: FromIsolateBatch): void {
+  #receive({ started, confirmed, items }: FromIsolateBatch): void {
     if (this.#state === 'gone') return
     // Calls that went back are not among those that have started.
     for (const item of items)
       if (item.kind === 'notStarted') this.#ends(item.call, run => this.#launcher.notLaunched(run))
     while (this.#started < started) this.#starts(this.#calls.get(++this.#started))
+    while (this.#confirmed < confirmed) this.#confirms(this.#calls.get(++this.#confirmed))
     let hasProgress = false
     for (const item of items) {
       this.#take(item)
@@ -290,6 +297,11 @@ export class Isolate {
     call.started = true
     this.#launcher.launchedElsewhere(call.run)
     if (call.isAborted) this.#watch(call)
+  }
+  #confirms(call: Call | undefined): void {
+    if (!call?.started || call.confirmed) return
+    call.confirmed = true
+    this.#launcher.confirmedElsewhere(call.run)
   }
   get #launcher(): IsolateParts['launcher'] {
     return this.#parts.launcher
@@ -368,6 +380,7 @@ export class Isolate {
     const call = this.#calls.get(number)
     if (!call) return
     this.#remove(call)
+    this.#confirms(call)
     end(call.run)
     this.#parts.listener.callEnded(this)
   }

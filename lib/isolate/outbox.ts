@@ -16,8 +16,10 @@ const maxProgress = 100
 const none: readonly object[] = []
 
 export class Outbox {
-  /** The number of the last call that has started. */
+  /** The number of the last call whose first line has run or is about to. */
   started = 0
+  /** The number of the last call whose first line has run. */
+  confirmed = 0
   readonly #post: Post
   readonly #clock: Clock
   #items: FromIsolate[] = []
@@ -38,7 +40,7 @@ export class Outbox {
       this.#buffers ??= new Map()
       this.#buffers.set(item, buffers)
     }
-    this.#schedule()
+    this.schedule()
   }
   /** The values of one call stay in order, and come before its end. */
   progress(call: number, value: unknown): void {
@@ -46,7 +48,7 @@ export class Outbox {
     if (!values) this.#progress.set(call, [value])
     else if (values.length < maxProgress) values.push(value)
     else values[maxProgress - 1] = value
-    if (!this.#progressInFlight) this.#schedule()
+    if (!this.#progressInFlight) this.schedule()
   }
   /** The call is about to end: what it has reported goes first. */
   endProgress(call: number): void {
@@ -57,9 +59,9 @@ export class Outbox {
   }
   progressTaken(): void {
     this.#progressInFlight = false
-    if (this.#progress.size > 0) this.#schedule()
+    if (this.#progress.size > 0) this.schedule()
   }
-  /** Sends everything now, with the number of the last call that has started. */
+  /** Sends everything now, with the numbers of the last call that has started and of the last whose first line has run. */
   flush(): void {
     if (!this.#progressInFlight && this.#progress.size > 0) {
       this.#progressInFlight = true
@@ -69,25 +71,27 @@ export class Outbox {
     const buffers = this.#buffers
     this.#items = []
     this.#buffers = undefined
-    const { started } = this
+    const { started, confirmed } = this
     try {
-      this.#post({ started, items }, buffers ? [...buffers.values()].flat() : none)
+      this.#post({ started, confirmed, items }, buffers ? [...buffers.values()].flat() : none)
     } catch {
       // One of them cannot be cloned, or moves a buffer that has moved already.
-      for (const item of items) this.#postAlone(item, started, buffers?.get(item) ?? none)
+      for (const item of items) this.#postAlone(item, buffers?.get(item) ?? none)
     }
   }
-  #postAlone(item: FromIsolate, started: number, buffers: readonly object[]): void {
+  #postAlone(item: FromIsolate, buffers: readonly object[]): void {
+    const { started, confirmed } = this
     try {
-      this.#post({ started, items: [item] }, buffers)
+      this.#post({ started, confirmed, items: [item] }, buffers)
     } catch (error) {
       if (item.kind === 'finished') {
         const unsent: FromIsolate = { kind: 'unsent', call: item.call, problem: describeError(error) }
-        this.#post({ started, items: [unsent] }, none)
+        this.#post({ started, confirmed, items: [unsent] }, none)
       }
     }
   }
-  #schedule(): void {
+  /** Sends everything in the next turn of the event loop. */
+  schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
     this.#clock.soon(() => {

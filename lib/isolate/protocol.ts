@@ -61,8 +61,10 @@ export type FromIsolate =
   | { readonly kind: 'beat'; readonly memory: number; readonly loopDelay: number }
 
 export interface FromIsolateBatch {
-  /** All calls up to this number have started, unless they went back. */
+  /** The first line of all calls up to this number has run or is about to, unless they went back. */
   readonly started: number
+  /** The first line of all calls up to this number has run, unless they went back. */
+  readonly confirmed: number
   readonly items: readonly FromIsolate[]
 }
 

@@ -19,8 +19,10 @@ export interface Elsewhere {
 
 /** The launcher, as bodies elsewhere report to it. */
 export interface ElsewhereHost {
-  /** The first line of the body is about to run. From here on rate, timeout and blame count. */
+  /** The first line of the body is about to run. From here on timeout and blame count. */
   launchedElsewhere(run: Run): void
+  /** The first line of the body has run, or never will: the isolate is gone. From here on the rate counts. */
+  confirmedElsewhere(run: Run): void
   finishedElsewhere(run: Run, value: unknown): void
   failedElsewhere(run: Run, error: unknown): void
   /** The body was never launched, and will not be. */

@@ -11,8 +11,8 @@ interface Start {
   readonly attempt: number
 }
 
-/** A queue with one isolate, whose module is loaded. Each body takes 5 ms. */
-async function staged(options: QueueOptions<string, string> = {}) {
+/** A queue with one isolate, whose module is loaded. */
+async function staged(options: QueueOptions<string, string> = {}, bodyMs = 5) {
   const clock = new VirtualClock()
   const loop = new BlockableClock(clock)
   const starts: Start[] = []
@@ -21,7 +21,7 @@ async function staged(options: QueueOptions<string, string> = {}) {
     new Chance(1),
     async (name: string, { attempt }, isolate) => {
       starts.push({ name, atMs: clock.now(), attempt })
-      await isolate.sleep(5)
+      await isolate.sleep(bodyMs)
       return name
     },
     { start: () => loop, died: () => {} },
@@ -77,6 +77,20 @@ test('a job whose start comes in time is not sent back, however long its isolate
 
   t.deepEqual([job.state, starts.length], ['finished', 1])
   await turned(queue.stop(), 2_000)
+})
+
+test('the rate counts a start from the report that its first line has run, although the body goes on', async t => {
+  const { clock, turned, queue, starts } = await staged({ rate: { limit: 1, per: 1_000 } }, 10_000)
+
+  await turned(queue.putMany(['first', 'second', 'third']))
+  await clock.advance(3_000)
+
+  t.is(starts.length, 3)
+  for (const i of [1, 2]) {
+    const betweenMs = (starts[i] as Start).atMs - (starts[i - 1] as Start).atMs
+    t.true(betweenMs >= 1_000 && betweenMs < 1_030, `${betweenMs} ms`)
+  }
+  await turned(queue.stop({ cancelUnderway: true }), 20_000)
 })
 
 test('a pause withdraws jobs that were handed over and have not started, and is over once they are back', async t => {

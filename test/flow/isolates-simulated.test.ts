@@ -23,6 +23,9 @@ interface Plan {
   readonly ms?: (chance: Chance) => number
 }
 
+/** The window of the rate. */
+const perMs = 50
+
 async function simulate(plan: Plan) {
   const { seed, jobs, poisons, hangs = 0, width, count, kind = 'process', isCalm = false } = plan
   const chance = new Chance(seed)
@@ -65,10 +68,11 @@ async function simulate(plan: Plan) {
     }
   })
   if (!isCalm && chance.once(3)) isolates.refusals = 1 + chance.below(3)
+  if (!isCalm && chance.once(3)) isolates.haltMs = () => (chance.once(4) ? chance.below(perMs - 10) : 0)
   const limit = chance.once(2) ? 1 + chance.below(20) : undefined
   queue = new DispatchQueue<Order, string>(isolates.handler as never, {
     ...{ name: 'q', clock, width, isolate: { kind, count, grace: 500, idle: '2s' } },
-    ...(limit !== undefined && !isCalm && { rate: { limit, per: 50 } }),
+    ...(limit !== undefined && !isCalm && { rate: { limit, per: perMs } }),
     keep: { finished: '1d', failed: '1d', cancelled: '1d' },
   })
   queue.on('failed', () => {})
@@ -115,7 +119,7 @@ async function simulate(plan: Plan) {
   if (limit !== undefined && !isCalm) {
     for (let i = limit; i < starts.length; i++) {
       const spanMs = (starts[i] as number) - (starts[i - limit] as number)
-      if (spanMs < 50) problems.push(`${limit + 1} starts within ${spanMs} ms`)
+      if (spanMs < perMs) problems.push(`${limit + 1} starts within ${spanMs} ms`)
     }
   }
   for (const job of handedIn) {

@@ -242,6 +242,26 @@ for (const kind of kinds) {
     t.is(progress.received.at(-1)?.[1], 'closed')
   })
 
+  test.serial(`${kind}: a pause leaves a generator that is being closed to its end, and costs no isolate`, async t => {
+    const queue = isolated(kind, { width: 2, isolate: { count: 1 } })
+    const [progress, errors] = [listen(queue, 'progress'), listen(queue, 'error')]
+    const closing = await queue.put({ do: 'closeSlowly' })
+    await progress.until(1)
+    const beside = await queue.put({ do: 'endless' })
+    await progress.until(3)
+
+    await closing.cancel()
+    t.true(await queue.pause({ tasks: true }))
+    t.is(queue.counts.closing, 0, 'a pause waits for its end')
+    queue.resume()
+    await progress.until(progress.received.length + 2)
+    await beside.cancel()
+
+    await queue.stop()
+    t.deepEqual(errors.received, [])
+    t.deepEqual([beside.crashes, beside.attempt], [0, 1])
+  })
+
   test.serial(`${kind}: a job is paused and resumed there by itself`, async t => {
     const queue = isolated(kind, { width: 2 })
     const progress = listen(queue, 'progress')

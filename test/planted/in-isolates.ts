@@ -96,6 +96,27 @@ export const inIsolates: readonly Plant[] = [
     finders: ['flow/isolates-handed-over'],
   },
   {
+    name: 'a rate counts a start in an isolate from the report before its first line',
+    file: 'lib/isolate/host.ts',
+    edits: [{ find: 'this.#outbox.started = call', replace: 'this.#outbox.started = this.#outbox.confirmed = call' }],
+    why: 'I5: an isolate that is halted before the first line starts a job in a window that is full',
+    finders: ['flow/isolates-simulated'],
+  },
+  {
+    name: 'the first line of a body in an isolate is reported only with the next message',
+    file: 'lib/isolate/host.ts',
+    edits: [{ find: 'if (startBefore !== undefined) this.#outbox.schedule()', replace: '' }],
+    why: 'a place in the window is free up to a second later than it could be',
+    finders: ['flow/isolates-handed-over'],
+  },
+  {
+    name: 'an isolate parks a generator that is being closed',
+    file: 'lib/isolate/host.ts',
+    edits: [{ find: 'if (!task?.running) return', replace: 'if (!task) return' }],
+    why: 'a pause after a cancel ends the isolate, and counts a crash for each job in it',
+    finders: ['flow/isolates'],
+  },
+  {
     name: 'a pause leaves the jobs that were handed over in their isolates',
     file: 'lib/isolate/isolates.ts',
     edits: [{ find: 'for (const isolate of this.#isolates) isolate.withdraw()', replace: '' }],

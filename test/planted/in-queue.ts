@@ -107,8 +107,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/dispatch/launcher.ts',
     edits: [
       {
-        find: 'const at = clock.now()',
-        replace: 'const at = Math.min(clock.now(), (run as unknown as { before: number }).before + 5)',
+        find: 'const at = this.clock.now()',
+        replace: 'const at = Math.min(this.clock.now(), (run as unknown as { before: number }).before + 5)',
       },
       {
         find: '    this.running++\n',

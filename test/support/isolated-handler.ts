@@ -10,6 +10,7 @@ export type Deed =
   | 'steps'
   | 'asyncSteps'
   | 'endless'
+  | 'closeSlowly'
   | 'checkpoint'
   | 'spend'
   | 'breathe'
@@ -88,6 +89,16 @@ const deeds: Readonly<Record<Deed, (order: Order, task: Task) => unknown>> = {
         yield later(5)
       }
     } finally {
+      task.progress('closed')
+    }
+  },
+  /** Steps until it is cancelled, and then takes a while to close. */
+  closeSlowly: function* ({ ms = 200 }: Order, task: Task) {
+    try {
+      task.progress('steps')
+      for (;;) yield later(5)
+    } finally {
+      yield later(ms)
       task.progress('closed')
     }
   },

@@ -76,6 +76,8 @@ export class SimulatedIsolates {
   readonly all: SimulatedIsolate[] = []
   /** How many loads of the module fail, from the next one on. */
   refusals = 0
+  /** For how long an isolate is halted right before a first line, in milliseconds; it has reported the start by then. */
+  haltMs: () => number = () => 0
 
   /** @param loops Without them all isolates share the loop of their queue. */
   constructor(clock: Clock, chance: Chance, body: Body, loops?: IsolateLoops, maxDelayMs = 3) {
@@ -96,9 +98,14 @@ export class SimulatedIsolates {
         load: async () => {
           await isolate.sleep(delay() * 5)
           if (this.refusals-- > 0) throw new Error('the module is not there yet')
-          // One that has died calls nothing more in the same step.
-          const call = (payload: never, task: Task): unknown =>
-            isolate.isDead ? new Promise(() => {}) : body(payload, task, isolate)
+          const call = (payload: never, task: Task): unknown => {
+            // One that has died calls nothing more in the same step.
+            if (isolate.isDead) return new Promise(() => {})
+            const haltMs = this.haltMs()
+            if (haltMs === 0) return body(payload, task, isolate)
+            deliverFrom.hold(haltMs)
+            return isolate.sleep(haltMs).then(() => body(payload, task, isolate))
+          }
           return { default: call }
         },
         exit: () => isolate.die(0),
@@ -136,12 +143,23 @@ export interface IsolateLoops {
 }
 
 /** Messages of one direction, which arrive late and in order. */
-function lineOf(clock: Clock, delay: () => number): (deliver: () => void) => void {
+interface Line {
+  (deliver: () => void): void
+  /** Those that follow are sent after that time. */
+  hold(ms: number): void
+}
+
+function lineOf(clock: Clock, delay: () => number): Line {
   let last = 0
-  return deliver => {
-    last = Math.max(last, clock.now() + delay())
+  let heldUntil = 0
+  const line = (deliver: () => void): void => {
+    last = Math.max(last, Math.max(clock.now(), heldUntil) + delay())
     clock.at(last, deliver)
   }
+  const hold = (ms: number): void => {
+    heldUntil = clock.now() + ms
+  }
+  return Object.assign(line, { hold })
 }
 
 /** The clock of an isolate whose loop a test blocks: whatever arrives meanwhile is delivered when that is over, in order. */
