@@ -17,7 +17,7 @@ const entries = [
   'lib/index',
   'lib/cooperate/index',
   'lib/adaptive/index',
-  'lib/isolate/index',
+  'lib/in-thread/index',
   'persistence/sqlite/index',
   'testing/index',
 ]
@@ -26,7 +26,7 @@ const host = 'persistence/sqlite/thread/thread-host'
 const thread = 'persistence/sqlite/thread/entry'
 const spawn = 'lib/isolate/spawn'
 const isolates = ['lib/isolate/entry', 'lib/isolate/orphan-watch']
-const calls = ['lib/isolate/call-thread', 'lib/isolate/call-entry']
+const calls = ['lib/in-thread/call-thread', 'lib/in-thread/call-entry']
 
 const ofPackage = {
   input: inputsOf([...entries, host, thread, spawn, ...isolates, ...calls], name => `${name}.ts`),

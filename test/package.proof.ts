@@ -45,12 +45,11 @@ test.serial('package: the tarball holds what was built, and the pages a user loo
   )
   const entryFiles = Object.values(manifest.exports).flatMap(entry => (typeof entry === 'string' ? [] : entry.default))
   const threadFiles = ['entry', 'thread-host'].map(name => `./dist/persistence/sqlite/thread/${name}.js`)
-  const isolateFiles = ['call-entry', 'call-thread', 'entry', 'orphan-watch', 'spawn'].map(
-    name => `./dist/lib/isolate/${name}.js`,
-  )
+  const isolateFiles = ['entry', 'orphan-watch', 'spawn'].map(name => `./dist/lib/isolate/${name}.js`)
+  const callFiles = ['call-entry', 'call-thread'].map(name => `./dist/lib/in-thread/${name}.js`)
   t.deepEqual(
     built.filter(path => path.endsWith('.js') && !path.startsWith('dist/shared/')),
-    [...entryFiles, ...threadFiles, ...isolateFiles].map(path => path?.slice(2)).sort(),
+    [...entryFiles, ...threadFiles, ...isolateFiles, ...callFiles].map(path => path?.slice(2)).sort(),
   )
 })
 

@@ -17,7 +17,8 @@ export async function queueOnFile(handler, { durability = 'power', path = file, 
   const { SqliteBacklog } = await sqlite()
   const { DispatchQueue } = await rdq()
   const queue = new DispatchQueue(handler, {
-    ...{ name: 'bench', width, backlog: new SqliteBacklog(path, { durability }) },
+    ...{ name: 'bench', backlog: new SqliteBacklog(path, { durability }) },
+    ...(handler && { width }),
     ...options,
   })
   await queue.ready()

@@ -74,7 +74,7 @@ function calls(prepare) {
   }
 }
 
-const inThread = async () => (await import('../../dist/lib/isolate/index.js')).inThread
+const inThread = async () => (await import('../../dist/lib/in-thread/index.js')).inThread
 
 const callers = {
   'rdq inThread, module': calls(async () => {

@@ -13,8 +13,8 @@ import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { checkPriority } from '../options/options.ts'
 import { durationMs, instantMs } from '../parse/duration.ts'
+import { sizeOf } from '../put/entries.ts'
 import type { Intake } from '../put/intake.ts'
-import { sizeOf } from '../put/requests.ts'
 import type { Run } from '../run/run.ts'
 import { whenReplied } from '../support/replies.ts'
 import { errorToJson } from '../text/error-to-json.ts'
@@ -51,7 +51,7 @@ export class Commands {
   readonly #parts: CommandsParts
   #listener!: WaitListener
   /** Changes that may be stored but whose endings are not all announced. */
-  readonly #unreported = new Set<Promise<unknown>>()
+  readonly #unannounced = new Set<Promise<unknown>>()
 
   constructor(parts: CommandsParts) {
     this.#parts = parts
@@ -70,7 +70,7 @@ export class Commands {
     // While a stop waits for bodies, single runs can still be cancelled. Waiting jobs are about to be returned.
     if (lifecycle.stopping) return this.#cancelRun(target, error)
     const command = { kind: 'cancel', target, reason: error, text } as const
-    const { changed, found, unchangedBecause, withdrawn } = await this.#cancelPut(command, target, error)
+    const { changed, found, unchangedBecause, withdrawn } = await this.#cancelWaiting(command, target, error)
     const isRequested = unchangedBecause === 'cancelRequested'
     if (found?.state !== 'underway') return changed.length > 0 || withdrawn || isRequested
     return (await this.#cancelRun(found, error)) || isRequested
@@ -79,7 +79,7 @@ export class Commands {
    * Cancels the job in the backlog. If the backlog has no job of that id, cancels the puts of that id that wait for
    * space, and returns that they were withdrawn.
    */
-  async #cancelPut(
+  async #cancelWaiting(
     command: Command,
     target: JobRef,
     error: CancelledError,
@@ -94,7 +94,7 @@ export class Commands {
     }
     const announce = (done: CommandResult): CommandResult => {
       for (const record of done.changed) announcer.ended(record)
-      this.#moved()
+      this.#afterChange()
       return done
     }
     const act = (done: CommandResult): MaybePromise<CommandResult> => {
@@ -133,7 +133,7 @@ export class Commands {
       intake.spaceFreed()
       await this.#reportEnded(answers.flatMap(answer => answer?.changed ?? []))
       running = records.filter((_, i) => answers[i]?.found?.state === 'underway')
-      if (running.length < records.length) this.#moved()
+      if (running.length < records.length) this.#afterChange()
     }
     if (running.length === 0) return
     for (const record of running) {
@@ -161,7 +161,7 @@ export class Commands {
   }
   async retry(target: JobRef): Promise<JobRecord> {
     // A retried job no longer shows how it ended, so pending endings are announced first.
-    if (this.#unreported.size > 0) await Promise.allSettled(this.#unreported)
+    if (this.#unannounced.size > 0) await Promise.allSettled(this.#unannounced)
     // The body of a cancelled job may still run, and the job must not run twice at the same time.
     const { clock, dispatch, lifecycle } = this.#parts
     const run = this.#runOf(target)
@@ -185,7 +185,7 @@ export class Commands {
   async remove(target: JobRef): Promise<boolean> {
     return this.send({ kind: 'remove', target }, ({ changed, count }) => {
       for (const record of changed) this.#parts.results.remove(record)
-      this.#moved()
+      this.#afterChange()
       return count > 0
     })
   }
@@ -197,7 +197,7 @@ export class Commands {
   async reschedule(target: JobRef, kind: 'reschedule' | 'promote', when: DueTime): Promise<void> {
     await this.send({ kind, target, ...when }, ({ changed }) => {
       for (const record of changed) this.#listener.waits(record)
-      this.#moved()
+      this.#afterChange()
     })
   }
   /** With a key: only its jobs. */
@@ -245,29 +245,29 @@ export class Commands {
     // They are mostly in order already, which the sort detects quickly.
     cleared.sort(inOrderOfStart)
     await this.#reportEnded(cleared)
-    this.#moved()
+    this.#afterChange()
   }
   /** The changed job no longer heads the line, so a job behind it may be startable now: wake the loop. */
-  #moved(): void {
+  #afterChange(): void {
     this.#parts.callers.check()
     this.#parts.dispatch.wake()
   }
   /** Whether there are stored changes whose endings are not all announced. */
-  get reporting(): boolean {
-    return this.#unreported.size > 0
+  get announcing(): boolean {
+    return this.#unannounced.size > 0
   }
   /** Resolves when the endings of all changes so far are announced. */
-  async whenReported(): Promise<void> {
-    while (this.#unreported.size > 0) await Promise.allSettled(this.#unreported)
+  async whenAnnounced(): Promise<void> {
+    while (this.#unannounced.size > 0) await Promise.allSettled(this.#unannounced)
   }
   async #untilReported<T>(change: Promise<T>): Promise<T> {
-    this.#unreported.add(change)
+    this.#unannounced.add(change)
     try {
       return await change
     } finally {
-      this.#unreported.delete(change)
+      this.#unannounced.delete(change)
       // The change may leave the queue idle, but `idle` must not come before all endings are announced.
-      if (!this.reporting) this.#parts.callers.check()
+      if (!this.announcing) this.#parts.callers.check()
     }
   }
   /**

@@ -23,7 +23,7 @@ export class Idleness {
   get isIdle(): boolean {
     const { opening, intake, dispatch, commands } = this.#parts
     const counts = opening.session?.counts
-    if (!counts || !intake.empty || !dispatch.noneInFlight || commands.reporting) return false
+    if (!counts || !intake.empty || !dispatch.noneInFlight || commands.announcing) return false
     return counts.pending + counts.delayed + counts.underway === 0
   }
 }

@@ -41,7 +41,7 @@ export class Pauses implements SharedPauseListener {
     if (shared && !pausedHere) this.#stored = false
     shared ? lifecycle.share() : lifecycle.pause()
     if (!pausedHere) dispatch.rearm()
-    dispatch.launcher.elsewhere?.withdraw()
+    dispatch.launcher.isolatedBodies?.withdraw()
     if (!paused) emitter.announce('paused')
     // A listener of `paused` may have resumed the queue.
     if (tasks && lifecycle.paused && !lifecycle.stopping) this.#park()
@@ -89,13 +89,13 @@ export class Pauses implements SharedPauseListener {
     const { lifecycle, emitter, dispatch } = this.#parts
     const { paused } = lifecycle
     lifecycle.sharedPauseChanged(isInForce)
-    if (isInForce) dispatch.launcher.elsewhere?.withdraw()
+    if (isInForce) dispatch.launcher.isolatedBodies?.withdraw()
     if (!paused) emitter.announce('paused')
     else if (!lifecycle.paused) this.#goOn()
   }
   /** The queue stops: parked tasks continue to their end, and pauses no longer drain. */
   stop(): void {
-    this.#parts.dispatch.launcher.elsewhere?.withdraw()
+    this.#parts.dispatch.launcher.isolatedBodies?.withdraw()
     this.#unpark()
     this.#parts.waiters.supersede()
   }

@@ -74,7 +74,7 @@ export class Settings implements SettingsListener {
     const now = parseWidth(width)
     if (now === before) return
     dispatch.launcher.width = now
-    if (now < before) dispatch.launcher.elsewhere?.withdraw()
+    if (now < before) dispatch.launcher.isolatedBodies?.withdraw()
     emitter.announce('width', now, before, ...reason)
     dispatch.wake()
   }

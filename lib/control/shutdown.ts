@@ -15,8 +15,8 @@ import type { Dispatch } from '../dispatch/dispatch.ts'
 import { QueueStoppedError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import { stopRefusal } from '../put/entries.ts'
 import type { Intake } from '../put/intake.ts'
-import { stopRefusal } from '../put/requests.ts'
 import type { Run } from '../run/run.ts'
 import type { Commands } from './commands.ts'
 import type { Opening } from './opening.ts'
@@ -84,7 +84,7 @@ export class Shutdown {
       await this.#dispatch.flush().catch(ignore)
       await this.whenBodiesEnded()
       await this.#dispatch.flush().catch(ignore)
-      await commands.whenReported()
+      await commands.whenAnnounced()
       // Puts that a clear had taken, and that it put back because it failed.
       await this.#refuseWaiting(intake)
       const { pending, delayed, underway } = session.counts

@@ -131,11 +131,11 @@ export class Cooperator {
 
   /** @internal Adds a seat at the end of the ring, just before the one whose turn it is, and schedules a tick. */
   enter(seat: Seat): void {
-    this.admit(seat)
+    this.enterWithoutTick(seat)
     this.#arm()
   }
-  /** @internal Same as `enter`, for a caller that calls `pump` next. */
-  admit(seat: Seat): void {
+  /** @internal Same as `enter` without a tick, for a caller that calls `pump` next. */
+  enterWithoutTick(seat: Seat): void {
     if (seat.next) return
     const current = this.#current
     if (current) {

@@ -1,6 +1,6 @@
 /** The order of jobs. */
 import type { JobState } from '../job.ts'
-import { isWaiting } from './commands.ts'
+import { isWaiting } from './command-states.ts'
 
 /** The order of start: by priority, most important first, then by the order of the puts. */
 export interface Ordered {

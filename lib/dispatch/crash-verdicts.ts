@@ -52,7 +52,7 @@ export class CrashVerdicts {
     const job = announcer.jobOf(record)
     const uncounted = died === 'isolate' ? job.crashes : undefined
     const settle = (kind: SettleKind, error?: unknown): void =>
-      dispatch.settle(new VerdictSettlement(record, kind, error, uncounted))
+      dispatch.settleByVerdict(new VerdictSettlement(record, kind, error, uncounted))
     try {
       const verdict = typeof afterCrash === 'function' ? await afterCrash(job) : 'again'
       // `snooze` without a wait: back at once, the attempt not used.

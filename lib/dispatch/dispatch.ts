@@ -34,7 +34,7 @@ export interface WaitingCallers {
 export interface NoticeListener {
   take(notices: Notices): void
   /** An isolate ended by itself while the job ran, and `afterCrash` must give a verdict. */
-  verdictWanted(record: JobRecord): void
+  requestVerdict(record: JobRecord): void
 }
 export interface SharedPauseListener {
   sharedPauseChanged(isInForce: boolean): void
@@ -114,7 +114,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
         exchanges,
         lifecycle,
         loop: this,
-        options: { ...parts, requestVerdict: record => this.#notices.verdictWanted(record) },
+        options: { ...parts, requestVerdict: record => this.#notices.requestVerdict(record) },
         announcer,
       },
       width,
@@ -161,7 +161,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#exchanges.wantRoom()
   }
   /** Sends the backlog an ending that belongs to no run: the verdict of `afterCrash`. */
-  settle(settled: Settlement): void {
+  settleByVerdict(settled: Settlement): void {
     this.#exchanges.next.settled.push(settled)
     this.wake()
   }
@@ -170,8 +170,8 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     return this.#exchanges.flush()
   }
   /**
-   * Suspends launches while the rate changes, until `over` is called and the backlog uses the new rules. Meanwhile
-   * nothing is claimed or launched, and jobs granted by the old rules that are not launched yet go back.
+   * Suspends launches until `over` is called: while a setting changes, or the handler cannot be loaded. Meanwhile nothing
+   * is claimed or launched. Jobs that were granted before and are not launched yet go back.
    */
   suspendLaunches(): { over(): void } {
     this.launcher.suspend()
@@ -232,7 +232,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
       exchange.isFull = launcher.slotsTaken >= launcher.width
     }
     exchange.room = this.#room()
-    exchange.suspectRoom = launcher.elsewhere?.suspectRoom
+    exchange.suspectRoom = launcher.isolatedBodies?.suspectRoom
     this.#exchanges.shorten(exchange)
     this.#exchanges.send(exchange)
   }

@@ -61,7 +61,7 @@ interface FlushWaiters {
   readonly waiting: readonly Deferred<void>[]
   /** How many waited then: those who come later are behind them in the same list. */
   readonly count: number
-  /** Whether all that they wait for is stored once it is answered. Otherwise that is in a later exchange. */
+  /** Whether this exchange carries everything that they wait for. Otherwise a later one carries the rest. */
   readonly isWhole: boolean
 }
 const nobodyWaits: FlushWaiters = { waiting: noWaiters, count: 0, isWhole: true }
@@ -150,7 +150,7 @@ export class Exchanges {
     this.next.spent.push({ grant, cost })
   }
   /** A body that outlived the settling of its job has ended. */
-  bodyEnded(record: JobRecord): void {
+  closingBodyEnded(record: JobRecord): void {
     this.next.endedBodies.push(record)
   }
   /**

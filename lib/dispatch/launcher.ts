@@ -17,7 +17,7 @@ import type { SafeEmitter } from '../events/events.ts'
 import type { JobRecord, RetryPolicy } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { type Cost, unknownUnit } from '../rate/rules.ts'
-import type { Elsewhere, ElsewhereHost } from '../run/elsewhere.ts'
+import type { IsolatedBodies, IsolatedBodiesHost } from '../run/isolated-bodies.ts'
 import { reported } from '../run/launch-report-state.ts'
 import type { Run, RunHost } from '../run/run.ts'
 import { closed, closing } from '../run/run-state.ts'
@@ -71,7 +71,7 @@ export interface LauncherParts {
   readonly announcer: Announcer
 }
 
-export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHost {
+export class Launcher implements RunHost, RingMember, ReportedRuns, IsolatedBodiesHost {
   readonly clock: Clock
   readonly cooperator: Cooperator
   readonly maxHoldMs: number
@@ -90,7 +90,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
   closing = 0
   observer: RunObserver | undefined = undefined
   /** Where bodies run; undefined: here. */
-  elsewhere: Elsewhere | undefined = undefined
+  isolatedBodies: IsolatedBodies | undefined = undefined
   readonly #options: LaunchOptions
   readonly #exchanges: Exchanges
   readonly #emitter: SafeEmitter<unknown, unknown>
@@ -141,12 +141,12 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     this.cooperator.stop()
   }
 
-  /** Suspends launches while the rate changes, until {@link endSuspension}: nothing is launched or claimed. */
+  /** Suspends launches until {@link endSuspension}: nothing is launched or claimed. */
   suspend(): void {
     this.#suspensions++
-    this.elsewhere?.withdraw()
+    this.isolatedBodies?.withdraw()
   }
-  /** The backlog uses the new rules. Jobs granted by the old ones go back. */
+  /** Jobs that were granted before the suspension go back. */
   endSuspension(): void {
     this.#suspensions--
     this.#launchQueue.revoke()
@@ -171,7 +171,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     }
     if (claimed.length === 0) return
     this.slotsTaken += claimed.length
-    this.cooperator.admit(this.#seat)
+    this.cooperator.enterWithoutTick(this.#seat)
   }
   /** The run may be launched in its turn. */
   queueLaunch(run: Run): void {
@@ -219,7 +219,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     }
     if (run.caution !== noCaution && !isReported) return this.#launchReports.reportFirst(run)
     this.running++
-    if (this.elsewhere) return this.elsewhere.handOver(run)
+    if (this.isolatedBodies) return this.isolatedBodies.handOver(run)
     this.observer?.launched(run)
     this.#launchContext.runInAsyncScope(run.launch, run, this.#exchanges.wall)
     this.#launched(run)
@@ -267,26 +267,26 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
     this.released(run)
   }
 
-  // Bodies elsewhere.
+  // Bodies in isolates (lib/run/isolated-bodies.ts).
 
-  launchedElsewhere(run: Run): void {
+  launchedInIsolate(run: Run): void {
     if (run.launched || !run.open) return
     this.observer?.launched(run)
-    this.#launchContext.runInAsyncScope(run.launchElsewhere, run, this.#exchanges.wall)
+    this.#launchContext.runInAsyncScope(run.launchInIsolate, run, this.#exchanges.wall)
     this.#launched(run)
   }
-  confirmedElsewhere(run: Run): void {
+  confirmedInIsolate(run: Run): void {
     this.#confirmStart(run)
   }
-  finishedElsewhere(run: Run, value: unknown): void {
-    run.finishElsewhere(value)
+  finishedInIsolate(run: Run, value: unknown): void {
+    run.finishInIsolate(value)
   }
-  failedElsewhere(run: Run, error: unknown): void {
-    run.failElsewhere(error)
+  failedInIsolate(run: Run, error: unknown): void {
+    run.failInIsolate(error)
   }
   notLaunched(run: Run): void {
     // A job that was cancelled meanwhile counts as launched, and nobody runs it now.
-    if (run.launched) run.finishElsewhere(undefined)
+    if (run.launched) run.finishInIsolate(undefined)
     else run.settled ? this.#skip(run) : this.#handBack(run)
   }
   displaced(run: Run): void {
@@ -318,22 +318,22 @@ export class Launcher implements RunHost, RingMember, ReportedRuns, ElsewhereHos
   released(run: Run): void {
     if (run.state === closed) {
       this.closing--
-      this.#exchanges.bodyEnded(run.record)
+      this.#exchanges.closingBodyEnded(run.record)
     }
-    if (run.launched || run.elsewhere) this.#bodyEnded(run)
+    if (run.launched || run.isolatedBody) this.#countBodyEnd(run)
     this.runs.remove(run)
     this.slotsTaken--
     this.#loop.wake()
   }
   /** The queue has stopped and no longer waits for this body. */
   abandon(run: Run): void {
-    if (run.state === closing) this.#exchanges.bodyEnded(run.record)
+    if (run.state === closing) this.#exchanges.closingBodyEnded(run.record)
     run.abandon()
   }
   abandonedBodyEnded(run: Run): void {
-    if (run.launched || run.elsewhere) this.#bodyEnded(run)
+    if (run.launched || run.isolatedBody) this.#countBodyEnd(run)
   }
-  #bodyEnded(run: Run): void {
+  #countBodyEnd(run: Run): void {
     this.running--
     if (run.launched) this.observer?.released(run)
   }

@@ -31,7 +31,7 @@ export class NoticeHandler implements NoticeListener {
     }
     if (cancelRequests.length > 0) void this.#cancel(cancelRequests)
   }
-  verdictWanted(record: JobRecord): void {
+  requestVerdict(record: JobRecord): void {
     this.#parts.announcer.emit('recovered', record)
     void this.#verdicts.request(record, 'isolate')
   }

@@ -17,8 +17,8 @@ import { cleanContext } from '../support/clean-context.ts'
 import { Deferred } from '../support/deferred.ts'
 import { Fifo } from '../support/fifo.ts'
 import { CheckpointValue } from '../text/checkpoint-value.ts'
+import { IsolateReports, type Post } from './isolate-reports.ts'
 import { defaultFunctionOf } from './loaded-module.ts'
-import { Outbox, type Post } from './outbox.ts'
 import { beatMs, type CallMessage, type IsolateOpening, type ToIsolate } from './protocol.ts'
 import { isDetached, unmarked } from './transfer.ts'
 import { fromWireError, toWireError } from './wire-error.ts'
@@ -53,7 +53,7 @@ export class Host implements RunHost, RingMember {
   handler: Handler = () => undefined
   readonly #means: HostMeans
   readonly #opening: IsolateOpening
-  readonly #outbox: Outbox
+  readonly #reports: IsolateReports
   readonly #yieldPoint: YieldPoint
   readonly #runs = new Runs(this)
   readonly #waiting = new Fifo<CallMessage>()
@@ -72,7 +72,7 @@ export class Host implements RunHost, RingMember {
     this.clock = clock
     this.cooperator = new Cooperator({ slice: opening.sliceMs, clock })
     this.#yieldPoint = new YieldPoint(this.cooperator, clock)
-    this.#outbox = new Outbox(means.post, clock)
+    this.#reports = new IsolateReports(means.post, clock)
   }
   ruleNames(): readonly string[] {
     return []
@@ -83,11 +83,11 @@ export class Host implements RunHost, RingMember {
     try {
       this.handler = defaultFunctionOf<Handler>(await this.#means.load(module), mustBeHandler)
       this.#isLoaded = true
-      this.#outbox.push({ kind: 'loaded' })
+      this.#reports.push({ kind: 'loaded' })
     } catch (error) {
-      this.#outbox.push({ kind: 'refused', error: toWireError(error) })
+      this.#reports.push({ kind: 'refused', error: toWireError(error) })
     }
-    this.#outbox.flush()
+    this.#reports.flush()
     this.#beat()
     if (this.#isLoaded && this.#waiting.length > 0) this.cooperator.enter(this.#seat)
   }
@@ -118,9 +118,9 @@ export class Host implements RunHost, RingMember {
         return message.error ? waiter?.fail(fromWireError(message.error)) : waiter?.resolve()
       }
       case 'progressTaken':
-        return this.#outbox.progressTaken()
+        return this.#reports.progressTaken()
       case 'end':
-        this.#outbox.flush()
+        this.#reports.flush()
         // In a later turn of the loop, so that output that was written has left.
         this.clock.soon(() => this.clock.soon(() => this.#means.exit()))
         return
@@ -140,13 +140,13 @@ export class Host implements RunHost, RingMember {
     if (!task?.running) return
     task.pause()
     // What it has reported before comes before it.
-    this.#outbox.endProgress(call)
-    this.#outbox.push({ kind: 'parked', call })
+    this.#reports.endProgress(call)
+    this.#reports.push({ kind: 'parked', call })
   }
   /** At once: a later call that starts says that all before it have started, or have gone back. */
   #notStarted(call: number): void {
-    this.#outbox.push({ kind: 'notStarted', call })
-    this.#outbox.flush()
+    this.#reports.push({ kind: 'notStarted', call })
+    this.#reports.flush()
   }
 
   /** Starts one call. Returns whether there are more. */
@@ -160,16 +160,16 @@ export class Host implements RunHost, RingMember {
     if (startBefore !== undefined && this.#hostNow() >= startBefore) return this.#notStarted(call)
     const record = recordOf(message)
     // The queue must know of the start even if the first line of the handler blocks this loop, or ends the process.
-    this.#outbox.started = call
-    this.#outbox.flush()
+    this.#reports.started = call
+    this.#reports.flush()
     const run = this.#runs.add(record, payload, 0, Infinity)
     record.run = run
     this.#running.set(call, run)
     this.#context.runInAsyncScope(run.launch, run, this.clock.wall())
     // A rate counts the start from here on, because this thread may have been halted before the first line.
-    this.#outbox.confirmed = call
-    if (startBefore !== undefined) this.#outbox.schedule()
-    if (run.isOf(record, record.fence) && run.task?.running) this.#outbox.push({ kind: 'task', call })
+    this.#reports.confirmed = call
+    if (startBefore !== undefined) this.#reports.schedule()
+    if (run.isOf(record, record.fence) && run.task?.running) this.#reports.push({ kind: 'task', call })
   }
   /** The clock of the host, which all its processes share. */
   #hostNow(): number {
@@ -179,7 +179,7 @@ export class Host implements RunHost, RingMember {
     const { clock } = this
     const now = clock.now()
     const loopDelay = Math.max(now - (this.#expectedBeat || now), 0)
-    this.#outbox.push({ kind: 'beat', memory: this.#means.memory(), loopDelay })
+    this.#reports.push({ kind: 'beat', memory: this.#means.memory(), loopDelay })
     this.#expectedBeat = now + beatMs
     clock.at(this.#expectedBeat, () => this.#beat()).unref()
   }
@@ -188,13 +188,13 @@ export class Host implements RunHost, RingMember {
 
   settled(run: Run): void {
     const { seq: call } = run.record
-    this.#outbox.endProgress(call)
-    if (run.kind !== 'finished') return this.#outbox.push({ kind: 'failed', call, error: toWireError(run.error) })
+    this.#reports.endProgress(call)
+    if (run.kind !== 'finished') return this.#reports.push({ kind: 'failed', call, error: toWireError(run.error) })
     const { value, buffers } = unmarked(run.value)
     // Not every version of Node refuses to send it, and none can read it.
     const problem = buffers.some(isDetached) ? 'a buffer of transfer() has been transferred already' : undefined
-    if (problem !== undefined) return this.#outbox.push({ kind: 'unsent', call, problem })
-    this.#outbox.push({ kind: 'finished', call, value }, buffers)
+    if (problem !== undefined) return this.#reports.push({ kind: 'unsent', call, problem })
+    this.#reports.push({ kind: 'finished', call, value }, buffers)
   }
   released(run: Run): void {
     this.#running.delete(run.record.seq)
@@ -204,7 +204,7 @@ export class Host implements RunHost, RingMember {
   abandonedBodyEnded(): void {}
   stuck(): void {}
   progress(run: Run, value: unknown): void {
-    this.#outbox.progress(run.record.seq, cloneOf(value, 'progress'))
+    this.#reports.progress(run.record.seq, cloneOf(value, 'progress'))
   }
   checkpoint(run: Run, value: unknown): Promise<void> {
     const stored = new Deferred<void>()
@@ -212,14 +212,14 @@ export class Host implements RunHost, RingMember {
       const copy = CheckpointValue.of(value, this.#opening.strict).read()
       const checkpoint = ++this.#lastCheckpoint
       this.#checkpoints.set(checkpoint, stored)
-      this.#outbox.push({ kind: 'checkpoint', call: run.record.seq, checkpoint, value: copy })
+      this.#reports.push({ kind: 'checkpoint', call: run.record.seq, checkpoint, value: copy })
     } catch (error) {
       stored.fail(error)
     }
     return stored.promise
   }
   spent(run: Run, cost: Cost): void {
-    this.#outbox.push({ kind: 'spent', call: run.record.seq, cost: { ...cost } })
+    this.#reports.push({ kind: 'spent', call: run.record.seq, cost: { ...cost } })
   }
   breathe(): Promise<void> {
     return this.#yieldPoint.nextTurn()

@@ -14,8 +14,9 @@
 import type { Clock, Timer } from '../clock.ts'
 import { NotPaused } from '../cooperate/errors.ts'
 import { describeError, JobStateError, PayloadError } from '../errors.ts'
-import type { BodyElsewhere, PausableTask } from '../run/body-elsewhere.ts'
-import type { ElsewhereHost } from '../run/elsewhere.ts'
+import type { IsolatedBodiesHost } from '../run/isolated-bodies.ts'
+import type { IsolatedBody } from '../run/isolated-body.ts'
+import type { PausableTask } from '../run/pausable-task.ts'
 import type { Run } from '../run/run.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 import {
@@ -53,12 +54,12 @@ export interface IsolateParts {
   readonly opening: IsolateOpening
   readonly spawn: Spawn
   readonly graceMs: number
-  readonly launcher: ElsewhereHost & { readonly parked: boolean }
+  readonly launcher: IsolatedBodiesHost & { readonly parked: boolean }
   readonly listener: IsolateListener
 }
 
 /** A run that was handed over. */
-export class Call implements BodyElsewhere {
+export class Call implements IsolatedBody {
   readonly run: Run
   readonly number: number
   started = false
@@ -125,7 +126,7 @@ export class Isolate {
   readonly #calls = new Map<number, Call>()
   #state: IsolateState = 'loading'
   #spawned: Spawned | undefined
-  #outbox: ToIsolate[] = []
+  #unsent: ToIsolate[] = []
   #started = 0
   #confirmed = 0
   #loopDelay = 0
@@ -239,7 +240,7 @@ export class Isolate {
       })
       this.#spawned = spawned
       // It was killed before it was there.
-      if (this.#state === 'ending' && this.#outbox.length === 0) spawned.kill()
+      if (this.#state === 'ending' && this.#unsent.length === 0) spawned.kill()
       this.#flush()
     } catch (error) {
       this.#gone({ exitCode: undefined, signal: undefined, error })
@@ -249,14 +250,14 @@ export class Isolate {
   // Messages.
 
   #post(message: ToIsolate): void {
-    this.#outbox.push(message)
-    if (this.#outbox.length === 1) void merged.then(() => this.#flush())
+    this.#unsent.push(message)
+    if (this.#unsent.length === 1) void merged.then(() => this.#flush())
   }
   #flush(): void {
     const { state } = this
-    if (!this.#spawned || this.#outbox.length === 0 || state === 'gone' || state === 'replaced') return
-    const batch = this.#outbox
-    this.#outbox = []
+    if (!this.#spawned || this.#unsent.length === 0 || state === 'gone' || state === 'replaced') return
+    const batch = this.#unsent
+    this.#unsent = []
     try {
       this.#spawned.post(batch)
     } catch {
@@ -271,10 +272,10 @@ export class Isolate {
       if (!call) return
       const { launcher } = this.#parts
       this.#remove(call)
-      launcher.launchedElsewhere(call.run)
-      launcher.confirmedElsewhere(call.run)
+      launcher.launchedInIsolate(call.run)
+      launcher.confirmedInIsolate(call.run)
       const problem = `cannot be cloned (${describeError(error)}), and the handler runs in a ${this.kind}; give plain data`
-      launcher.failedElsewhere(call.run, new PayloadError('payload', problem, { cause: error }))
+      launcher.failedInIsolate(call.run, new PayloadError('payload', problem, { cause: error }))
       this.#parts.listener.callEnded(this)
     }
   }
@@ -295,13 +296,13 @@ export class Isolate {
   #starts(call: Call | undefined): void {
     if (!call) return
     call.started = true
-    this.#launcher.launchedElsewhere(call.run)
+    this.#launcher.launchedInIsolate(call.run)
     if (call.isAborted) this.#watch(call)
   }
   #confirms(call: Call | undefined): void {
     if (!call?.started || call.confirmed) return
     call.confirmed = true
-    this.#launcher.confirmedElsewhere(call.run)
+    this.#launcher.confirmedInIsolate(call.run)
   }
   get #launcher(): IsolateParts['launcher'] {
     return this.#parts.launcher
@@ -317,13 +318,13 @@ export class Isolate {
       case 'refused':
         return listener.refused(this, fromWireError(item.error))
       case 'finished':
-        return this.#ends(item.call, run => this.#launcher.finishedElsewhere(run, item.value))
+        return this.#ends(item.call, run => this.#launcher.finishedInIsolate(run, item.value))
       case 'failed':
-        return this.#ends(item.call, run => this.#launcher.failedElsewhere(run, fromWireError(item.error)))
+        return this.#ends(item.call, run => this.#launcher.failedInIsolate(run, fromWireError(item.error)))
       case 'unsent':
         return this.#ends(item.call, run => {
           listener.unsent(run, item.problem)
-          this.#launcher.finishedElsewhere(run, undefined)
+          this.#launcher.finishedInIsolate(run, undefined)
         })
       case 'notStarted':
         return

@@ -43,6 +43,6 @@ export function isolatesOf(handler: HandlerUrl, parsed: ParsedOptions, parts: Qu
       wake: () => dispatch.wake(),
     },
   })
-  launcher.elsewhere = isolates
+  launcher.isolatedBodies = isolates
   return isolates
 }

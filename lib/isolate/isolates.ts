@@ -13,8 +13,8 @@ import type { Clock, Timer } from '../clock.ts'
 import { aloneFrom } from '../decisions/suspects.ts'
 import { HandlerLoadError, IsolateEndedError, PayloadError, QueueStoppedError } from '../errors.ts'
 import type { ParsedIsolate } from '../options/isolate.ts'
-import type { BodyElsewhere } from '../run/body-elsewhere.ts'
-import type { Elsewhere, ElsewhereHost } from '../run/elsewhere.ts'
+import type { IsolatedBodies, IsolatedBodiesHost } from '../run/isolated-bodies.ts'
+import type { IsolatedBody } from '../run/isolated-body.ts'
 import type { Run } from '../run/run.ts'
 import { Deferred } from '../support/deferred.ts'
 import { CheckpointValue } from '../text/checkpoint-value.ts'
@@ -62,7 +62,7 @@ export interface IsolatesParts {
    * that.
    */
   readonly suspectsByProcess: boolean
-  readonly launcher: ElsewhereHost & { readonly parked: boolean }
+  readonly launcher: IsolatedBodiesHost & { readonly parked: boolean }
   readonly queue: IsolatesQueue
 }
 
@@ -75,7 +75,7 @@ export interface IsolatesQueue {
   wake(): void
 }
 
-export class Isolates implements Elsewhere, IsolateListener {
+export class Isolates implements IsolatedBodies, IsolateListener {
   readonly #parts: IsolatesParts
   readonly #clock: Clock
   readonly #isolates = new Set<Isolate>()
@@ -327,14 +327,14 @@ export class Isolates implements Elsewhere, IsolateListener {
 }
 
 /** A run that waits for an isolate. */
-class WaitingBody implements BodyElsewhere {
+class WaitingBody implements IsolatedBody {
   readonly run: Run
   readonly #withdraw: (body: WaitingBody) => void
 
   constructor(run: Run, withdraw: (body: WaitingBody) => void) {
     this.run = run
     this.#withdraw = withdraw
-    run.elsewhere = this
+    run.isolatedBody = this
   }
   abort(): void {
     this.#withdraw(this)

@@ -10,9 +10,9 @@ import type { BacklogSession } from '../backlog.ts'
 import { Job, type JobHost, type JobRecord } from '../job.ts'
 import { rejectionAtCallSite } from '../support/call-site.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
+import type { Existed, PutCall } from './entries.ts'
 import type { PutListener } from './intake.ts'
 import { PlainJobs } from './plain-jobs.ts'
-import type { Existed, PutCall } from './requests.ts'
 
 /** The loop that dispatches jobs, as arrivals use it. */
 export interface JobLoop {

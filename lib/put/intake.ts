@@ -20,10 +20,6 @@ import { Fifo } from '../support/fifo.ts'
 import { request } from '../support/replies.ts'
 import { cancelledBy } from '../support/signals.ts'
 import { textOf } from '../text/json.ts'
-import { fingerprint, fingerprintOfText } from './fingerprint.ts'
-import { Overflow, type OverflowListener } from './overflow.ts'
-import { PlainJobs } from './plain-jobs.ts'
-import { type PutReplies, Refusals } from './refusals.ts'
 import {
   type BufferEntry,
   CommandEntry,
@@ -35,7 +31,11 @@ import {
   sizeOf,
   type WaitingEntry,
   withRecords,
-} from './requests.ts'
+} from './entries.ts'
+import { fingerprint, fingerprintOfText } from './fingerprint.ts'
+import { Overflow, type OverflowListener } from './overflow.ts'
+import { PlainJobs } from './plain-jobs.ts'
+import { type PutReplyTarget, Refusals } from './refusals.ts'
 import { Withdrawals } from './withdrawals.ts'
 
 /** The listener to which the intake reports accepted and refused puts. */
@@ -76,7 +76,7 @@ const minPlainJobs = 16
 const { isPromise } = types
 const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
-export class Intake implements PutReplies {
+export class Intake implements PutReplyTarget {
   readonly #parts: IntakeParts
   #listener!: PutListener
   #session: BacklogSession | undefined

@@ -7,8 +7,8 @@
 import type { BacklogSession } from '../backlog.ts'
 import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import { type QueueBound, recordsOf, type WaitingEntry } from './entries.ts'
 import type { Refusals } from './refusals.ts'
-import { type QueueBound, recordsOf, type WaitingEntry } from './requests.ts'
 import { endOfFitting, WaitingPuts } from './waiting-puts.ts'
 import type { Withdrawals } from './withdrawals.ts'
 

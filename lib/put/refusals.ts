@@ -9,10 +9,10 @@ import type { BacklogSession } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import { codeOf } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
-import { type Existed, type PutEntry, type QueueBound, recordsOf, type WaitingEntry } from './requests.ts'
+import { type Existed, type PutEntry, type QueueBound, recordsOf, type WaitingEntry } from './entries.ts'
 
 /** Answers the callers of puts. */
-export interface PutReplies {
+export interface PutReplyTarget {
   accept(entry: WaitingEntry, existed: Existed): void
   /** @param areRecords Each entry is the record of a single job. */
   acceptAll(
@@ -29,10 +29,10 @@ const { isPromise } = types
 export class Refusals {
   readonly #clock: Clock
   readonly #bound: QueueBound
-  readonly #replies: PutReplies
+  readonly #replies: PutReplyTarget
   #session: BacklogSession | undefined
 
-  constructor(clock: Clock, bound: QueueBound, replies: PutReplies) {
+  constructor(clock: Clock, bound: QueueBound, replies: PutReplyTarget) {
     this.#clock = clock
     this.#bound = bound
     this.#replies = replies

@@ -1,5 +1,5 @@
 /** Finds puts that wait for space by the given ids of their jobs, because callers know such jobs only by id. */
-import { recordsOf, type WaitingEntry } from './requests.ts'
+import { recordsOf, type WaitingEntry } from './entries.ts'
 
 export class WaitingIds {
   readonly #entries = new Map<string, Set<WaitingEntry>>()

@@ -1,6 +1,6 @@
 /** The puts that wait for space, first come first served. */
 import { Fifo } from '../support/fifo.ts'
-import { sizeOf, type WaitingEntry } from './requests.ts'
+import { sizeOf, type WaitingEntry } from './entries.ts'
 import { WaitingIds } from './waiting-ids.ts'
 
 /** Entries that are looked at in their order: an array or a queue. */

@@ -6,8 +6,8 @@
  * is passed over. Once a put is sent it can no longer be withdrawn: its job has to be cancelled in the backlog.
  */
 import type { JobRecord } from '../job.ts'
+import { type BufferEntry, CommandEntry, type PutEntry, recordsOf, type WaitingEntry } from './entries.ts'
 import { PlainJobs } from './plain-jobs.ts'
-import { type BufferEntry, CommandEntry, type PutEntry, recordsOf, type WaitingEntry } from './requests.ts'
 
 export class Withdrawals {
   /** Puts that are not sent, by the jobs whose signals may withdraw them. */

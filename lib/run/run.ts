@@ -20,9 +20,10 @@ import { Deferred } from '../support/deferred.ts'
 import { isNativePromise, toNativePromise } from '../support/native-promise.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
 import { cancelledBy } from '../support/signals.ts'
-import type { BodyElsewhere, PausableTask } from './body-elsewhere.ts'
+import type { IsolatedBody } from './isolated-body.ts'
 import { type LaunchReportState, unreported } from './launch-report-state.ts'
 import { PastRun } from './past-run.ts'
+import type { PausableTask } from './pausable-task.ts'
 import {
   abandoned,
   closed,
@@ -112,7 +113,7 @@ export interface RunHost {
   breathe(): Promise<void>
   finishWithin(run: Run, transaction: unknown, value: unknown): void | Promise<void>
   /** Also called if the job of a body that was handed over ends before it is known whether the body was launched. */
-  launchedElsewhere?(run: Run): void
+  launchedInIsolate?(run: Run): void
 }
 
 /** State that few runs need. */
@@ -156,7 +157,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   /** The body ended with its isolate: how many runs of the job have ended in this way, this one included. */
   crashes: number | undefined = undefined
   /** The body, if it was handed over to an isolate. */
-  elsewhere: BodyElsewhere | undefined = undefined
+  isolatedBody: IsolatedBody | undefined = undefined
   task: PausableTask | undefined = undefined
   /** The neighbours in the list of the queue's runs. */
   next: Run | undefined = undefined
@@ -189,7 +190,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.heldKey = this.heldRule = undefined
     this.within = false
     this.crashes = undefined
-    this.elsewhere = undefined
+    this.isolatedBody = undefined
     this.#become(granted)
   }
   /**
@@ -294,21 +295,21 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.#ensureRare.timer = clock.at(clock.now() + timeoutMs, () => this.#timeout(timeoutMs))
   }
 
-  // A body elsewhere (body-elsewhere.ts).
+  // A body in an isolate (isolated-body.ts).
 
   /** From here on the body may start in an isolate at any instant. */
-  handOver(body: BodyElsewhere): void {
-    this.elsewhere = body
+  handOver(body: IsolatedBody): void {
+    this.isolatedBody = body
     this.payload = undefined
   }
   /** The handler is called there. */
-  launchElsewhere(wall: number): void {
+  launchInIsolate(wall: number): void {
     this.#start(wall)
   }
-  finishElsewhere(value: unknown): void {
+  finishInIsolate(value: unknown): void {
     this.#finish(value)
   }
-  failElsewhere(error: unknown): void {
+  failInIsolate(error: unknown): void {
     this.#fail(error)
   }
   /**
@@ -391,14 +392,14 @@ export class Run implements Settlement, TaskHost, RunFacts {
     })
     // The call that created the generator may have cancelled its own job, or stopped the queue: then the body never
     // starts.
-    if (this.settled || this.#rare?.aborted !== undefined) this.#close()
+    if (this.settled || this.#rare?.aborted !== undefined) this.#closeGenerator()
     else {
       task.begin()
       if (this.#host.parked && task.running && !task.parked) task.pause()
     }
   }
   /** Runs the generator's `finally`, whose end is the end of the body. */
-  #close(): void {
+  #closeGenerator(): void {
     const rare = this.#ensureRare
     if (!this.#generator || rare.returnCalled || this.bodyEnded) return
     rare.returnCalled = true
@@ -516,7 +517,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   /** Cancels the job at once, and aborts the signal of its body. */
   cancel(reason: unknown): boolean {
     if (this.settled) return false
-    if (this.elsewhere && !this.launched) this.#host.launchedElsewhere?.(this)
+    if (this.isolatedBody && !this.launched) this.#host.launchedInIsolate?.(this)
     const error = reason instanceof CancelledError ? reason : new CancelledError(reason)
     this.error = error
     this.#settleFirst('cancelled')
@@ -525,7 +526,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   }
   /** The job went to another run: nothing that this run reports counts any more, and the signal of its body aborts. */
   lose(error: unknown): void {
-    if (this.elsewhere && !this.launched && this.open) this.#host.launchedElsewhere?.(this)
+    if (this.isolatedBody && !this.launched && this.open) this.#host.launchedInIsolate?.(this)
     if (this.open) this.#become(lost)
     this.abort(error)
   }
@@ -542,8 +543,8 @@ export class Run implements Settlement, TaskHost, RunFacts {
     rare.timer = clock.at(clock.now() + stuckAfterMs, () => this.#stuck())
     rare.timer.unref()
     rare.controller?.abort(rare.aborted)
-    if (this.elsewhere) this.elsewhere.abort(rare.aborted)
-    else this.#close()
+    if (this.isolatedBody) this.isolatedBody.abort(rare.aborted)
+    else this.#closeGenerator()
   }
   /**
    * The body ignores its signal. If a retry was to follow, it cannot: it would run beside this body, or wait for ever.

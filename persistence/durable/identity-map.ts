@@ -53,7 +53,7 @@ export class IdentityMap {
     return followed
   }
   /** The job does not run here any more. */
-  forget(record: JobRecord): void {
+  noLongerRuns(record: JobRecord): void {
     this.#needVerdict.delete(record)
     if (this.#underway.delete(record) && !isAwaited(record)) this.#set(record, false)
   }

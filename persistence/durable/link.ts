@@ -73,9 +73,9 @@ export class Link {
   /** Names whose bodies still run though their queue is gone: this process keeps their leases. */
   readonly #keptNames = new Set<string>()
   /** Sent requests, by number. */
-  readonly #pending = new Map<number, PendingRequest>()
+  readonly #sent = new Map<number, PendingRequest>()
   /** Requests that are not sent yet: puts beyond the bounds, and all requests while the connection is not open. */
-  readonly #waiting: PendingRequest[] = []
+  readonly #unsent: PendingRequest[] = []
   readonly #store: StoreIdentity
   #storeClock: StoreClock | undefined
   readonly #abandoned: AbandonedBodies
@@ -184,8 +184,8 @@ export class Link {
   request<T>(request: Request): Promise<T> {
     return this.#request(request, pending => {
       const waits =
-        this.#state.kind !== 'open' || (pending.jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending)))
-      if (waits) this.#waiting.push(pending)
+        this.#state.kind !== 'open' || (pending.jobs > 0 && (this.#unsent.length > 0 || !this.#fits(pending)))
+      if (waits) this.#unsent.push(pending)
       else this.#send(pending)
     })
   }
@@ -206,22 +206,22 @@ export class Link {
     this.#lastRequest += 1
     this.#jobs += pending.jobs
     this.#bytes += pending.bytes
-    this.#pending.set(this.#lastRequest, pending)
+    this.#sent.set(this.#lastRequest, pending)
     this.#outbox.push([this.#lastRequest, pending.request])
   }
   /** Sends puts that waited for replies to others. */
   #sendWaitingPuts(): void {
     if (this.#state.kind !== 'open') return
-    while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as PendingRequest)
+    while (this.#unsent[0] && this.#fits(this.#unsent[0])) this.#send(this.#unsent.shift() as PendingRequest)
   }
   /**
    * Sends everything that waited for the connection. Only puts may continue to wait: a waiting exchange could be
    * overtaken by the next.
    */
   #sendAllWaiting(): void {
-    const waiting = this.#waiting.splice(0)
+    const waiting = this.#unsent.splice(0)
     for (const pending of waiting) {
-      if (pending.jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending))) this.#waiting.push(pending)
+      if (pending.jobs > 0 && (this.#unsent.length > 0 || !this.#fits(pending))) this.#unsent.push(pending)
       else this.#send(pending)
     }
     this.#updateRef()
@@ -229,7 +229,7 @@ export class Link {
   /** A queue with a handler keeps the process alive, and so does an unanswered request. */
   #updateRef(): void {
     const { kind } = this.#state
-    const waits = this.#pending.size + this.#waiting.length + this.#unanswered.count > 0
+    const waits = this.#sent.size + this.#unsent.length + this.#unanswered.count > 0
     const keeps = kind !== 'ended' && (kind !== 'open' || waits || this.#working > 0)
     if (keeps === this.#keepsProcessAlive) return
     this.#keepsProcessAlive = keeps
@@ -259,7 +259,7 @@ export class Link {
    */
   #replyInOrder(reply: NumberedReply): void {
     const [id] = reply
-    const kind = this.#pending.get(id)?.request.kind
+    const kind = this.#sent.get(id)?.request.kind
     const waits = this.#lastReply === (kind === 'exchange' ? 'other' : 'exchange')
     if (waits || this.#delayedReplies.length > 0) {
       this.#delayedReplies.push(reply)
@@ -292,9 +292,9 @@ export class Link {
   }
 
   #forget(id: number): PendingRequest | undefined {
-    const pending = this.#pending.get(id)
+    const pending = this.#sent.get(id)
     if (!pending) return undefined
-    this.#pending.delete(id)
+    this.#sent.delete(id)
     this.#jobs -= pending.jobs
     this.#bytes -= pending.bytes
     return pending
@@ -362,7 +362,7 @@ export class Link {
     // Only for requests in flight when the connection broke is it unknown whether they were executed.
     for (const { request, reject } of this.#takeUnanswered())
       reject(kind === 'disconnected' ? errorOfUnanswered(request, error) : error)
-    for (const { reject } of this.#waiting.splice(0)) reject(error)
+    for (const { reject } of this.#unsent.splice(0)) reject(error)
     this.#rejectOpened(error)
     if (kind !== 'opening') for (const client of this.#clients) client.failed(error)
   }
@@ -382,7 +382,7 @@ export class Link {
     this.#outbox.flush()
     await this.#connection.close()
     this.#end(stoppedError())
-    for (const { reject } of [...this.#takeUnanswered(), ...this.#waiting.splice(0)]) reject(stoppedError())
+    for (const { reject } of [...this.#takeUnanswered(), ...this.#unsent.splice(0)]) reject(stoppedError())
   }
   #end(error: Error): void {
     const isOver = this.#state.kind === 'shuttingDown'
@@ -394,7 +394,7 @@ export class Link {
   /** Removes the sent requests whose replies have not arrived. A delayed reply has: its request is answered soon. */
   #takeUnanswered(): readonly PendingRequest[] {
     const answered = new Set(this.#delayedReplies.map(([id]) => id))
-    const unanswered = [...this.#pending].filter(([id]) => !answered.has(id))
+    const unanswered = [...this.#sent].filter(([id]) => !answered.has(id))
     for (const [id] of unanswered) this.#forget(id)
     return unanswered.map(([, pending]) => pending)
   }

@@ -8,11 +8,11 @@
 import type { MaybePromise } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { inCleanContext } from '../../lib/support/clean-context.ts'
-import { BusyWait, busyRetryMs } from './busy-wait.ts'
 import { type ClockMapping, hostMapping } from './clock-mapping.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
 import { refusedForGood, toWire } from './errors.ts'
-import { batchLength, isQuery } from './request-batch.ts'
+import { BusyWait, busyRetryMs } from './execute/busy-wait.ts'
+import { batchLength, isQuery } from './execute/request-batch.ts'
 import {
   type NumberedReply,
   type NumberedRequest,

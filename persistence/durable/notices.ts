@@ -59,14 +59,14 @@ export function noticesOf({ notices, lost, settled, checkpoints, identities, rec
     const record = identities.get(seq)
     if (!record || !identities.runsHere(record)) before.add(seq)
     else gone.push(record)
-    if (record) identities.forget(record)
+    if (record) identities.noLongerRuns(record)
   }
   // After a stall this process finds its own jobs among those that were taken from a worker.
   for (const { seq, fence, state } of [...recovered, ...needVerdict]) {
     const record = identities.get(seq)
     const here = record && identities.fenceOf(record)
     if (!record || here === undefined || lost.has(seq) || (state === 'underway' && fence === here)) continue
-    identities.forget(record)
+    identities.noLongerRuns(record)
     gone.push(record)
   }
   const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>

@@ -22,7 +22,7 @@ import type {
   StateCounts,
   WaitReason,
 } from '../../lib/backlog.ts'
-import { isSetting } from '../../lib/decisions/commands.ts'
+import { isSetting } from '../../lib/decisions/command-states.ts'
 import { dueOf } from '../../lib/decisions/due.ts'
 import { keptMs } from '../../lib/decisions/keep.ts'
 import { goBack, transitionOf } from '../../lib/decisions/transitions.ts'
@@ -282,7 +282,7 @@ export class DurableSession implements BacklogSession, LinkClient {
         ...{ notices: done.notices, lost, settled, checkpoints },
         ...{ identities: this.#identities, records: this.#records },
       })
-    this.#heed(done, notices)
+    this.#actOnNotices(done, notices)
     // After the notices, because their jobs are announced by their own events.
     if (changed) void this.#remoteEndings.lookupAwaited()
     return this.#resultOf(done, notices, unreadable)
@@ -330,10 +330,10 @@ export class DurableSession implements BacklogSession, LinkClient {
       const { seq } = one.record
       if (lost.has(seq)) continue
       const kind = one.within && within.has(seq) ? 'finished' : one.kind
-      this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
+      this.#applyEnding(one, kind, now, ends.get(i)?.value !== undefined)
     }
   }
-  #heed({ notices: stored }: ExchangeReply, notices: Notices | undefined): void {
+  #actOnNotices({ notices: stored }: ExchangeReply, notices: Notices | undefined): void {
     for (const record of notices?.lostRuns ?? []) this.#remoteEndings.lostRun(record)
     const { recovered = [], droppedReports = 0 } = stored ?? {}
     // The next exchange acknowledges the reports.
@@ -516,17 +516,17 @@ export class DurableSession implements BacklogSession, LinkClient {
   #setWaiting(record: JobRecord, now: number, wall: number): void {
     record.state = record.extras && dueOf(record.extras, now, wall) ? 'delayed' : 'pending'
   }
-  #settled(settled: Settlement, kind: SettleKind, now: number, kept: boolean): void {
+  #applyEnding(settled: Settlement, kind: SettleKind, now: number, kept: boolean): void {
     const { record, fence, error, value } = settled
     // The run had lost its job.
     if (this.#identities.fenceOf(record) !== fence) return
     // An earlier reply may have reported the same already, or a later state.
     const isSuperseded = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
-    if (isSuperseded) return this.#identities.forget(record)
+    if (isSuperseded) return this.#identities.noLongerRuns(record)
     if (settled.crashes !== undefined) record.ensureExtras().crashes = settled.crashes
     const { end, keepsError } = transitionOf(kind)
     if (end === undefined) {
-      this.#identities.forget(record)
+      this.#identities.noLongerRuns(record)
       goBack(settled, now)
       return this.#setWaiting(record, now, 0)
     }

@@ -1,6 +1,7 @@
 /**
- * The contract between a durable backlog's queue side (everything in this folder) and the store that holds its jobs,
- * usually a database. The types of requests and replies come first, {@link Store} and its rules at the end.
+ * The contract between the queue side of a durable backlog (the files beside this one) and the store that holds its
+ * jobs, usually a database. `execute/` and `simple-store/` help a store to keep it. The types of requests and replies
+ * come first, {@link Store} and its rules at the end.
  *
  * Requests and replies are plain data, so that they can be sent to another thread or process. They are numbers, texts
  * and columns, because structured clone copies a few long arrays faster than many objects. Data that few jobs have is

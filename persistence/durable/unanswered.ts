@@ -3,7 +3,7 @@
  * was lost, and all others are sent again.
  */
 
-import { isSetting } from '../../lib/decisions/commands.ts'
+import { isSetting } from '../../lib/decisions/command-states.ts'
 import { OutcomeUnknownError } from '../../lib/errors.ts'
 import type { PutReplay, PutRequest, ReplayRequest, Request } from './store.ts'
 

@@ -17,7 +17,7 @@ import type {
   StateCounts,
   WaitReason,
 } from '../../lib/backlog.ts'
-import { cancelEffect, isSetting, isWaiting, knownJob, refuseByState } from '../../lib/decisions/commands.ts'
+import { cancelEffect, isSetting, isWaiting, knownJob, refuseByState } from '../../lib/decisions/command-states.ts'
 import { dueOf } from '../../lib/decisions/due.ts'
 import { explainWait } from '../../lib/decisions/explain.ts'
 import { listOrder, type Ordered } from '../../lib/decisions/order.ts'
@@ -63,17 +63,17 @@ export class MemoryBacklog implements Backlog {
     this.strict = checkBoolean('json', json)
   }
   attach(options: SessionOptions): Promise<BacklogSession> {
-    let name = this.#names.get(options.name)
-    if (!name) {
+    let entry = this.#names.get(options.name)
+    if (!entry) {
       const sessions = new Set<MemorySession>()
       const wake = (): void => {
         for (const session of sessions) session.declaration.wake()
       }
-      this.#names.set(options.name, (name = { queue: new MemoryQueue(this.strict, this.#rules, wake), sessions }))
+      this.#names.set(options.name, (entry = { queue: new MemoryQueue(this.strict, this.#rules, wake), sessions }))
     }
-    const worker = [...name.sessions].some(session => session.declaration.works)
-    if (options.works && worker) return Promise.reject(new QueueNameTakenError(options.name))
-    return Promise.resolve(new MemorySession(name, options))
+    const isWorked = [...entry.sessions].some(session => session.declaration.works)
+    if (options.works && isWorked) return Promise.reject(new QueueNameTakenError(options.name))
+    return Promise.resolve(new MemorySession(entry, options))
   }
 }
 
@@ -229,7 +229,7 @@ class MemorySession implements BacklogSession {
         queue.clearOverrides(command.of, now)
         return noChange
       case 'return':
-        return changedTo(queue.giveBack(now), undefined)
+        return changedTo(queue.removeWaiting(now), undefined)
     }
     const { target } = command
     const found = queue.jobs.find(target)

@@ -18,7 +18,7 @@ import type {
   StateCounts,
 } from '../../lib/backlog.ts'
 import { maxClaimed, maxPruned } from '../../lib/decisions/bounds.ts'
-import { isWaiting } from '../../lib/decisions/commands.ts'
+import { isWaiting } from '../../lib/decisions/command-states.ts'
 import { dueCheckAt, dueOf, dueOfCommand } from '../../lib/decisions/due.ts'
 import { limitedBy } from '../../lib/decisions/explain.ts'
 import { graceMs } from '../../lib/decisions/grace.ts'
@@ -41,6 +41,7 @@ import { Rate } from '../../lib/rate/rate.ts'
 import type { Cost, RateRule } from '../../lib/rate/rules.ts'
 import { valueFrom } from '../../lib/text/json.ts'
 import { Heap } from './heap.ts'
+import { HeldKeys } from './held-keys.ts'
 import { JobIndex } from './job-index.ts'
 import { listKeys } from './list-keys.ts'
 import type { NamedRules } from './named-rules.ts'
@@ -87,8 +88,7 @@ export class MemoryQueue {
   readonly #dated = new Heap()
   /** Ended jobs that are still kept, by the instant at which they are forgotten. */
   readonly #keptEnded = new Heap()
-  /** The keys whose rate `Throttled` holds: until when, and the jobs that were next and were set aside. */
-  readonly #heldKeys = new Map<string, { until: number; readonly aside: Set<JobRecord> }>()
+  readonly #heldKeys = new HeldKeys()
   /** Whether payloads and results are kept as text, as in a durable backlog. */
   readonly strict: boolean
 
@@ -119,7 +119,7 @@ export class MemoryQueue {
   }
 
   heldUntil(key: string | undefined): number | undefined {
-    return key === undefined || this.keys ? undefined : this.#heldKeys.get(key)?.until
+    return key === undefined || this.keys ? undefined : this.#heldKeys.until(key)
   }
 
   // Keys.
@@ -151,12 +151,11 @@ export class MemoryQueue {
     const keys = new ReadyByKey(this.keysPolicy ?? noKeys, this.keyOverrides)
     const waiting = [...this.ready]
     for (const job of waiting) this.ready.remove(job)
-    for (const hold of this.#heldKeys.values()) waiting.push(...hold.aside)
+    waiting.push(...this.#heldKeys.jobs())
     for (const job of waiting.sort(inOrderOfStart)) keys.push(job)
     for (const job of this.jobs.entries()) if (typeof job !== 'number' && job.state === 'underway') keys.runs(job)
     for (const job of this.continuingBodies) keys.runs(job)
-    for (const [key, { until }] of this.#heldKeys) keys.hold(key, until, now)
-    this.#heldKeys.clear()
+    for (const [key, { until }] of this.#heldKeys.takeAll()) keys.hold(key, until, now)
     this.ready = this.keys = keys
   }
   /** The facts about a key by which its jobs may start. */
@@ -267,18 +266,14 @@ export class MemoryQueue {
   }
   /** Removes a job from wherever it waits. The caller updates its state and the counts. */
   leave(job: JobRecord): void {
-    const { key, runAt } = job.extras ?? {}
-    const aside = key === undefined ? undefined : this.#heldKeys.get(key)?.aside
-    if (job.state === 'delayed') (runAt === undefined ? this.#due : this.#dated).remove(job)
-    else if (!aside?.delete(job) && !this.suspects.remove(job)) this.ready.remove(job)
+    if (job.state === 'delayed') (job.extras?.runAt === undefined ? this.#due : this.#dated).remove(job)
+    else if (!this.#heldKeys.remove(job) && !this.suspects.remove(job)) this.ready.remove(job)
   }
   reprioritize(job: JobRecord, priority: number): void {
-    const { key } = job.extras ?? {}
-    const aside = key === undefined ? undefined : this.#heldKeys.get(key)?.aside
-    const placed = job.state === 'pending' && !aside?.has(job) && !this.suspects.has(job)
-    if (placed) this.ready.remove(job)
+    const isReady = job.state === 'pending' && !this.#heldKeys.has(job) && !this.suspects.has(job)
+    if (isReady) this.ready.remove(job)
     job.priority = priority
-    if (placed) this.ready.push(job)
+    if (isReady) this.ready.push(job)
   }
   /** Changes when a waiting job comes due. Returns false if nothing changes, because it is pending and stays so. */
   reschedule(job: JobRecord, when: DueTime, now: number, wall: number): boolean {
@@ -299,7 +294,7 @@ export class MemoryQueue {
     if (key !== undefined) return this.#takeSomeOf(key, most)
     const out: JobRecord[] = []
     while (out.length < most) {
-      const job = this.ready.first ?? this.suspects.any ?? this.#due.first ?? this.#dated.first ?? this.#firstAside()
+      const job = this.ready.any ?? this.suspects.any ?? this.#due.first ?? this.#dated.first ?? this.#heldKeys.any
       if (!job) break
       this.leave(job)
       out.push(job)
@@ -316,14 +311,10 @@ export class MemoryQueue {
     }
     return out
   }
-  #firstAside(): JobRecord | undefined {
-    for (const { aside } of this.#heldKeys.values()) for (const job of aside) return job
-    return undefined
-  }
   /** Removes all waiting jobs, most important first. They stay counted as pending. */
   takeOut(): JobRecord[] {
     const { counts, ready } = this
-    const aside = [...this.#heldKeys.values()].flatMap(hold => [...hold.aside])
+    const aside = this.#heldKeys.jobs()
     const out = [...ready, ...this.suspects.jobs(), ...this.#due.jobs(), ...this.#dated.jobs(), ...aside]
     out.sort(inOrderOfStart)
     for (const job of out) this.leave(job)
@@ -333,7 +324,7 @@ export class MemoryQueue {
     return out
   }
   /** Removes all waiting jobs for good, most important first. */
-  giveBack(now: number): JobRecord[] {
+  removeWaiting(now: number): JobRecord[] {
     const out = this.takeOut()
     for (const job of out) {
       this.counts.pending--
@@ -429,10 +420,7 @@ export class MemoryQueue {
     }
   }
   #holdKey(key: string, until: number, now: number): void {
-    if (this.keys) return this.keys.hold(key, until, now)
-    const hold = this.#heldKeys.get(key)
-    if (hold) hold.until = Math.max(hold.until, until)
-    else this.#heldKeys.set(key, { until, aside: new Set() })
+    this.keys ? this.keys.hold(key, until, now) : this.#heldKeys.hold(key, until)
   }
 
   // The parts of an exchange.
@@ -453,12 +441,7 @@ export class MemoryQueue {
       this.wait(job, now, wall)
     }
     this.keys?.recheckDue(now)
-    if (this.#heldKeys.size === 0) return
-    for (const [key, hold] of this.#heldKeys) {
-      if (hold.until > now) continue
-      this.#heldKeys.delete(key)
-      for (const job of hold.aside) this.ready.push(job)
-    }
+    for (const job of this.#heldKeys.takeExpired(now)) this.ready.push(job)
   }
   claim(exchange: Exchange, keep: KeepPolicy, crashLimit: number): ExchangeResult {
     const { room, now, wall } = exchange
@@ -476,7 +459,7 @@ export class MemoryQueue {
     let demand: Demand | undefined
     const suspects = this.suspects.candidates(exchange.suspectRoom, crashLimit, ready.first, now)
     while (claimed.length < most) {
-      const first = keys ? keys.next?.jobs.first : ready.first
+      const { first } = ready
       const suspect = suspects.next(first)
       const entry = suspect ? undefined : keys?.next
       const job = suspect ?? first
@@ -494,7 +477,7 @@ export class MemoryQueue {
           keys?.holdUp(entry, refusal)
           continue
         }
-      } else if (extras?.key !== undefined && this.#putAside(job, extras.key)) continue
+      } else if (extras?.key !== undefined && this.#setAside(job)) continue
       if (grants) {
         const refusal = isShared ? ruleSet.refusal(extras?.cost, now) : undefined
         const grant = refusal ? -1 : rate.grant(extras?.cost, now, grace)
@@ -527,7 +510,7 @@ export class MemoryQueue {
       ruleSet.claimed(claimed.length > 0, demand, now)
     }
     // Without a reason of the queue's own, the first key that may start a job again says when to look.
-    if (!blocked && claimed.length < most) blocked = keys ? keys.blocked() : this.#firstHold()
+    if (!blocked && claimed.length < most) blocked = keys ? keys.blocked() : this.#blockedByHold()
     let nextLookAt = this.#nextLook(now, wall)
     const nextLookExact = blocked !== undefined && blocked.until <= nextLookAt
     if (nextLookExact && blocked) nextLookAt = blocked.until
@@ -544,13 +527,9 @@ export class MemoryQueue {
       notices: undefined,
     }
   }
-  /** The hold of a key that ends first, of those that hold back jobs, where keys are not limited. */
-  #firstHold(): Blocked | undefined {
-    let first: Blocked | undefined
-    for (const [key, { until, aside }] of this.#heldKeys) {
-      if (aside.size > 0 && !(first && first.until <= until)) first = { why: 'hold', rule: undefined, key, until }
-    }
-    return first
+  #blockedByHold(): Blocked | undefined {
+    const { first } = this.#heldKeys
+    return first && { why: 'hold', rule: undefined, ...first }
   }
   /**
    * Whether a limit or a hold of its key holds up the suspect. Where it never fits, the claim of the others finds out.
@@ -560,12 +539,10 @@ export class MemoryQueue {
     if (key === undefined) return false
     return (this.heldUntil(key) ?? now) > now || refusalOf(this.keyScope(key), cost, now) !== undefined
   }
-  #putAside(job: JobRecord, key: string): boolean {
-    const hold = this.#heldKeys.get(key)
-    if (!hold) return false
-    this.ready.remove(job)
-    hold.aside.add(job)
-    return true
+  #setAside(job: JobRecord): boolean {
+    const isHeld = this.#heldKeys.setAside(job)
+    if (isHeld) this.ready.remove(job)
+    return isHeld
   }
   /** A limit was lowered below the job's cost: the job fails instead of waiting for ever. */
   #refuse(job: JobRecord, rule: RateRule | undefined, now: number, keep: KeepPolicy): JobRecord {
@@ -578,10 +555,7 @@ export class MemoryQueue {
     const dated = this.#dated
     let next = Math.min(this.#due.firstKey, this.keys?.nextLook ?? Infinity)
     if (dated.size > 0) next = Math.min(next, dueCheckAt({ clock: 'wall', at: dated.firstKey }, now, wall))
-    if (this.#heldKeys.size > 0) {
-      for (const hold of this.#heldKeys.values()) if (hold.aside.size > 0) next = Math.min(next, hold.until)
-    }
-    return next
+    return Math.min(next, this.#heldKeys.first?.until ?? Infinity)
   }
 }
 

@@ -129,11 +129,15 @@ export class ReadyByKey {
     this.#size--
     this.#changed(entry)
   }
-  /** Any job: those of keys that may start one come first. */
+  /** The next job of the key that is next; undefined if no key may start one. */
   get first(): JobRecord | undefined {
+    return this.#turns.first?.jobs.first
+  }
+  /** Any job: those of keys that may start one come first. */
+  get any(): JobRecord | undefined {
     if (this.#size === 0) return undefined
-    const next = this.#turns.first?.jobs.first
-    if (next) return next
+    const { first } = this
+    if (first) return first
     for (const { jobs } of this.#entries.values()) if (jobs.first) return jobs.first
     return undefined
   }

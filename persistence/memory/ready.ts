@@ -63,6 +63,10 @@ export class Ready {
     if (inHeap === undefined || inLane === undefined) return inLane ?? inHeap
     return inOrderOfStart(inHeap, inLane) < 0 ? inHeap : inLane
   }
+  /** Any job: the most important one. */
+  get any(): JobRecord | undefined {
+    return this.first
+  }
   remove(job: JobRecord): void {
     if (!inRing(job)) return this.#heap?.remove(job)
     const lane = this.#lane(job.priority) as Lane

@@ -1,6 +1,6 @@
 /**
- * The suspects of a queue in memory (lib/decisions/crash-outcome.ts): jobs whose isolate ended by itself while they ran. They
- * wait apart from the other jobs, because an isolate runs one of them at a time.
+ * The suspects of a queue in memory (lib/decisions/crash-outcome.ts): jobs whose isolate ended by itself while they ran.
+ * They wait apart from the other jobs, because an isolate runs one of them at a time.
  */
 import type { SuspectRoom } from '../../lib/backlog.ts'
 import { inOrderOfStart } from '../../lib/decisions/order.ts'

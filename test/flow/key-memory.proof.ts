@@ -47,7 +47,8 @@ async function fileOf(many: boolean): Promise<number> {
   try {
     await putAll(queue, many)
     const db = new (loadSqlite())(path, { timeout: 1_000 })
-    const sorted = (): number => Number((db.prepare('select count(*) as n from rdq_held').get() as { n: number }).n)
+    const sorted = (): number =>
+      Number((db.prepare('select count(*) as n from rdq_pending_by_key').get() as { n: number }).n)
     await until(() => sorted() === jobs, 'all jobs were sorted by key')
     db.close()
     await queue.stop()

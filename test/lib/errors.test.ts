@@ -1,6 +1,6 @@
 import test from 'ava'
+import * as isolate from '../../lib/in-thread/index.ts'
 import * as rdq from '../../lib/index.ts'
-import * as isolate from '../../lib/isolate/index.ts'
 
 const { DispatchError } = rdq
 

@@ -189,7 +189,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'two suspects run at a time',
-    file: 'persistence/durable/suspect-line.ts',
+    file: 'persistence/durable/execute/suspect-line.ts',
     edits: [
       { find: 'const withFirst = first !== undefined && !running', replace: 'const withFirst = first !== undefined' },
     ],
@@ -205,7 +205,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a busy worker never drains',
-    file: 'persistence/durable/suspect-line.ts',
+    file: 'persistence/durable/execute/suspect-line.ts',
     edits: [
       { find: 'if (now - aloneSince >= suspectPatienceMs) return true', replace: 'if (aloneSince > now) return true' },
     ],
@@ -334,7 +334,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'clear leaves the counter of the delayed in the file',
     file: 'persistence/sqlite/store/upkeep.ts',
-    edits: [{ find: `queue.moved('delayed', 'cancelled', counts.delayed)\n`, replace: '\n' }],
+    edits: [{ find: `queue.countMove('delayed', 'cancelled', counts.delayed)\n`, replace: '\n' }],
     why: 'I15: the queue is never idle again',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change', 'flow/differential'],
   },
@@ -356,7 +356,7 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: `    locations.leave(queue, found, body.key)
-    queue.moved(found.state, undefined, 1)
+    queue.countMove(found.state, undefined, 1)
     locations.wait(queue, carried, now, due)`,
         replace: `    locations.leave(queue, found, body.key)
     locations.wait(queue, carried, now, due)`,
@@ -531,7 +531,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'what is not launched from the file is not refunded',
     file: 'persistence/durable/execute/settle.ts',
-    edits: [{ find: 'returnStarts(limits, queue, grant ?? job.grant, now)', replace: 'limits.changingRate(queue)' }],
+    edits: [{ find: 'returnStarts(limits, queue, grant ?? job.grant, now)', replace: 'limits.rateToChange(queue)' }],
     why: 'I6: what was handed back has spent a start of the rate',
     finders: [
       'persistence/sqlite/store/store-contract',

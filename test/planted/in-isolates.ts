@@ -55,8 +55,9 @@ export const inIsolates: readonly Plant[] = [
     file: 'lib/isolate/host.ts',
     edits: [
       {
-        find: '    this.#outbox.started = call\n    this.#outbox.flush()\n',
-        replace: '    this.clock.soon(() => {\n      this.#outbox.started = call\n      this.#outbox.flush()\n    })\n',
+        find: '    this.#reports.started = call\n    this.#reports.flush()\n',
+        replace:
+          '    this.clock.soon(() => {\n      this.#reports.started = call\n      this.#reports.flush()\n    })\n',
       },
     ],
     why: 'a handler that blocks its loop from its first line on never times out',
@@ -64,7 +65,7 @@ export const inIsolates: readonly Plant[] = [
   },
   {
     name: 'one result that cannot be cloned fails those of the same turn',
-    file: 'lib/isolate/outbox.ts',
+    file: 'lib/isolate/isolate-reports.ts',
     edits: [
       {
         find: 'for (const item of items) this.#postAlone',
@@ -72,7 +73,7 @@ export const inIsolates: readonly Plant[] = [
       },
     ],
     why: 'one asks, one is answered: other jobs never end',
-    finders: ['lib/isolate/outbox'],
+    finders: ['lib/isolate/isolate-reports'],
   },
   {
     name: 'a slot is free before the isolate of a body that does not end is gone',
@@ -98,14 +99,16 @@ export const inIsolates: readonly Plant[] = [
   {
     name: 'a rate counts a start in an isolate from the report before its first line',
     file: 'lib/isolate/host.ts',
-    edits: [{ find: 'this.#outbox.started = call', replace: 'this.#outbox.started = this.#outbox.confirmed = call' }],
+    edits: [
+      { find: 'this.#reports.started = call', replace: 'this.#reports.started = this.#reports.confirmed = call' },
+    ],
     why: 'I5: an isolate that is halted before the first line starts a job in a window that is full',
     finders: ['flow/isolates-simulated'],
   },
   {
     name: 'the first line of a body in an isolate is reported only with the next message',
     file: 'lib/isolate/host.ts',
-    edits: [{ find: 'if (startBefore !== undefined) this.#outbox.schedule()', replace: '' }],
+    edits: [{ find: 'if (startBefore !== undefined) this.#reports.schedule()', replace: '' }],
     why: 'a place in the window is free up to a second later than it could be',
     finders: ['flow/isolates-handed-over'],
   },

@@ -196,7 +196,7 @@ export const inKeys: readonly Plant[] = [
   {
     name: 'on a file a key whose jobs are sorted by their put takes no turn',
     file: 'persistence/sqlite/store/put.ts',
-    edits: [{ find: 'keyTurns.hasWork(queue, first)', replace: '' }],
+    edits: [{ find: 'keyTurns.addWork(queue, first)', replace: '' }],
     why: 'its jobs wait for ever',
     finders: ['persistence/sqlite/store/store-contract'],
   },

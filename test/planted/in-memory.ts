@@ -79,9 +79,9 @@ export const inMemory: readonly Plant[] = [
     edits: [
       {
         find: `
-    if (placed) this.ready.remove(job)
+    if (isReady) this.ready.remove(job)
     job.priority = priority
-    if (placed) this.ready.push(job)`,
+    if (isReady) this.ready.push(job)`,
         replace: `
     job.priority = priority`,
       },

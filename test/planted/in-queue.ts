@@ -185,7 +185,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a job is put anew before its ending was announced',
     file: 'lib/control/commands.ts',
-    edits: [{ find: 'if (this.#unreported.size > 0) await', replace: 'if (this.#unreported.size < 0) await' }],
+    edits: [{ find: 'if (this.#unannounced.size > 0) await', replace: 'if (this.#unreported.size < 0) await' }],
     why: 'I11, I16: an ending is not announced, and its result never settles',
     finders: ['flow/mass'],
   },
@@ -217,12 +217,12 @@ export const inQueue: readonly Plant[] = [
       },
       {
         find: `
-    if (run.launched || run.elsewhere) this.#bodyEnded(run)
+    if (run.launched || run.isolatedBody) this.#countBodyEnd(run)
     this.runs.remove(run)
     this.slotsTaken--`,
         replace: `
     if (run.state !== closed) {
-      if (run.launched) this.#bodyEnded(run)
+      if (run.launched) this.#countBodyEnd(run)
       this.slotsTaken--
     }
     this.runs.remove(run)`,
@@ -928,7 +928,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a run is refused in the name of put',
-    file: 'lib/put/requests.ts',
+    file: 'lib/put/entries.ts',
     edits: [{ find: `entry instanceof JobRecord ? 'cannot run' : 'cannot put'`, replace: "'cannot put'" }],
     why: 'the message names a call that nobody made',
     finders: ['flow/pause-stop'],

@@ -167,13 +167,13 @@ for (const seed of seeds) {
       t.deepEqual(
         [counts.pending, counts.delayed, counts.underway],
         [
-          count(`rdq_ready where ${lane}`) + count(`rdq_held where ${lane}`) + inStretches(lane),
+          count(`rdq_ready where ${lane}`) + count(`rdq_pending_by_key where ${lane}`) + inStretches(lane),
           count(`rdq_delayed where ${lane}`),
           count('rdq_underway'),
         ],
         `step ${steps}`,
       )
-      const places = ['rdq_ready', 'rdq_held', 'rdq_delayed', 'rdq_underway', 'rdq_ended']
+      const places = ['rdq_ready', 'rdq_pending_by_key', 'rdq_delayed', 'rdq_underway', 'rdq_ended']
       t.is(
         places.reduce((sum, table) => sum + count(table), inStretches('true')),
         count('rdq_job'),

@@ -5,7 +5,7 @@
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 
 /** Where a job is: in exactly one of these, or in a stretch. */
-const places = ['rdq_ready', 'rdq_delayed', 'rdq_held', 'rdq_suspect', 'rdq_underway', 'rdq_ended'] as const
+const places = ['rdq_ready', 'rdq_delayed', 'rdq_pending_by_key', 'rdq_suspect', 'rdq_underway', 'rdq_ended'] as const
 /** Where one is that has not ended, with a row of its own; what was cleared ends when it is swept out. */
 const waiting = places.filter(place => place !== 'rdq_ended')
 
@@ -46,7 +46,7 @@ export function checkFile(path: string): string[] {
     if (unfound.length > 0) wrong.push(`${unfound.length} jobs cannot be found by their made ids`)
     const unlisted = db
       .prepare(`
-        select seq from rdq_job where key is not null and listed = 0 and seq not in (select seq from rdq_held)
+        select seq from rdq_job where key is not null and listed = 0 and seq not in (select seq from rdq_pending_by_key)
           and seq not in (select seq from rdq_underway where key is not null) and seq not in (select seq from rdq_ended)`)
       .all()
     if (unlisted.length > 0) wrong.push(`${unlisted.length} jobs cannot be found by their keys`)
@@ -55,7 +55,7 @@ export function checkFile(path: string): string[] {
         select name, pending, delayed, underway, suspects,
           (select count(*) from rdq_job j where j.queue = q.queue and j.seq in (
             ${waiting.map(place => `select seq from ${place} where crashes > 0`).join(' union all ')})) as is_suspects,
-          (select count(*) from rdq_ready r where r.epoch = q.epoch) + (select count(*) from rdq_held a where a.epoch = q.epoch)
+          (select count(*) from rdq_ready r where r.epoch = q.epoch) + (select count(*) from rdq_pending_by_key a where a.epoch = q.epoch)
             + (select count(*) from rdq_suspect p where p.epoch = q.epoch)
             + (select coalesce(sum(jobs), 0) from rdq_ready_range s where s.epoch = q.epoch) as is_pending,
           (select count(*) from rdq_delayed d where d.epoch = q.epoch) as is_delayed,

@@ -4,10 +4,10 @@ import { RuleTurns } from '../../lib/limits/rule-turns.ts'
 import { defaultDurableKeep } from '../../lib/options/options.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
-import type { KeyNow } from '../../persistence/durable/execute/all-jobs.ts'
-import { type KeyedQueue, keyLimits, keyNow, rateOfKey } from '../../persistence/durable/execute/all-keys.ts'
 import type { LimitStore, StoredRule } from '../../persistence/durable/execute/limit-store.ts'
 import { namedRules } from '../../persistence/durable/execute/rules.ts'
+import type { KeyNow } from '../../persistence/durable/simple-store/all-jobs.ts'
+import { type KeyedQueue, keyLimits, keyNow, rateOfKey } from '../../persistence/durable/simple-store/all-keys.ts'
 
 export interface MapQueue extends KeyedQueue {
   readonly rate: Rate
@@ -47,7 +47,7 @@ export class LimitsInMaps {
     const store: LimitStore<MapQueue, KeyNow> = {
       ...keyLimits<MapQueue>(),
       rate: ({ rate }) => rate,
-      changingRate: ({ rate }) => rate,
+      rateToChange: ({ rate }) => rate,
       saveSettings: () => {},
       graceFactor: ({ graceFactor }) => graceFactor,
       setGraceFactor: (queue, graceFactor) => void Object.assign(queue, { graceFactor }),
@@ -55,8 +55,8 @@ export class LimitsInMaps {
       recounted: (_queue, { name }) => void recounted.push(name),
       namedRule: name => rules.get(name),
       addNamedRule: name => this.#add(name, []),
-      changingRule: () => {},
-      chargingRules: () => {},
+      ruleToChange: () => {},
+      rulesToCharge: () => {},
       noteWaits: (queue, demand, now) =>
         void noteWaits(queue.rate, namedRules(store, queue), { queue: queue.queueId, worker: 1 }, demand, now),
       keyNow: (queue, name) => keyNow(queue, name, bodies.get(name) ?? 0),

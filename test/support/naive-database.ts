@@ -2,7 +2,7 @@
 import type { SlotWait } from '../../lib/limits/global-width.ts'
 import { RuleTurns } from '../../lib/limits/rule-turns.ts'
 import { Rate } from '../../lib/rate/rate.ts'
-import * as execute from '../../persistence/durable/execute/index.ts'
+import * as execute from '../../persistence/durable/simple-store/index.ts'
 import type { AttachRequest, PutReplay } from '../../persistence/durable/store.ts'
 
 export type Job = execute.StoredJob

@@ -5,7 +5,7 @@
  * Several workers open one `NaiveDatabase`, each with a `NaiveStore` of its own.
  */
 
-import { knownJob } from '../../lib/decisions/commands.ts'
+import { knownJob } from '../../lib/decisions/command-states.ts'
 import { dueOf } from '../../lib/decisions/due.ts'
 import { inOrderOfStart } from '../../lib/decisions/order.ts'
 import { keyless } from '../../lib/limits/keys.ts'
@@ -13,9 +13,9 @@ import { refusalOf } from '../../lib/limits/limits.ts'
 import { noteWaits } from '../../lib/limits/named-rules.ts'
 import { RuleTurns } from '../../lib/limits/rule-turns.ts'
 import { Rate } from '../../lib/rate/rate.ts'
-import * as execute from '../../persistence/durable/execute/index.ts'
+import { SuspectLine } from '../../persistence/durable/execute/suspect-line.ts'
+import * as execute from '../../persistence/durable/simple-store/index.ts'
 import type * as wire from '../../persistence/durable/store.ts'
-import { SuspectLine } from '../../persistence/durable/suspect-line.ts'
 import * as naive from './naive-database.ts'
 import { heldBy, type Job, jobsOf, type NaiveDatabase, type Queue, type Worker } from './naive-database.ts'
 
@@ -109,7 +109,7 @@ function limitsOf(store: NaiveStore): Limits {
   const self: Limits = {
     ...execute.keyLimits(),
     rate: ({ rate }) => rate,
-    changingRate: ({ rate }) => rate,
+    rateToChange: ({ rate }) => rate,
     saveSettings: changed,
     graceFactor: ({ graceFactor }) => graceFactor,
     setGraceFactor: (queue, graceFactor) => void Object.assign(queue, { graceFactor }),
@@ -122,8 +122,8 @@ function limitsOf(store: NaiveStore): Limits {
       db.data.rules.set(name, { name, ...rule })
       return self.namedRule(name) as execute.StoredRule
     },
-    changingRule: passTurn,
-    chargingRules: passTurn,
+    ruleToChange: passTurn,
+    rulesToCharge: passTurn,
     noteWaits: (queue, demand, now) => {
       const requester = { queue: queue.queueId, worker }
       if (noteWaits(queue.rate, execute.namedRules(self, queue), requester, demand, now)) passTurn()
@@ -164,7 +164,7 @@ function operationsOf(store: NaiveStore): execute.StoreOperations<Queue, Job> {
       db.data.queues.set(queue.queueId, queue)
       return queue
     },
-    works: ({ queueId }) => void me().works.add(queueId),
+    registerWorker: ({ queueId }) => void me().works.add(queueId),
     counts: queue => execute.countsOf(jobsOf(queue), queue.forgotten),
     bodies: queue => {
       const running = jobsOf(queue, ({ state, awaitingVerdict }) => state === 'underway' && !awaitingVerdict)

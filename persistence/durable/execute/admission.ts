@@ -113,10 +113,10 @@ export class Admission<Queue extends QueueState, Key extends Scope> {
     const { now, isRated, graceMs } = this.#facts
     if (!isRated) return noCharges
     const queue = this.#queue
-    const grant = this.#store.changingRate(queue).grant(cost, now, graceMs)
-    const keyStart = (ofKey && this.#store.chargingRate(queue, ofKey, now)?.grant(cost, now, graceMs)) ?? 0
+    const grant = this.#store.rateToChange(queue).grant(cost, now, graceMs)
+    const keyStart = (ofKey && this.#store.rateToCharge(queue, ofKey, now)?.grant(cost, now, graceMs)) ?? 0
     if (this.#named.length === 0) return { grant, keyStart, ruleStarts: [] }
-    this.#store.chargingRules(this.#named)
+    this.#store.rulesToCharge(this.#named)
     return { grant, keyStart, ruleStarts: chargeRules(this.#named, queue.queueId, cost, now, graceMs) }
   }
 }

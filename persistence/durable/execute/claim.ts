@@ -5,9 +5,9 @@
  */
 import type { SuspectRoom } from '../../../lib/backlog.ts'
 import { aloneFrom, precedence, type Standing } from '../../../lib/decisions/suspects.ts'
-import type { Claimant, SuspectLine } from '../suspect-line.ts'
 import type { Obstacle } from './admission.ts'
 import type { ClaimReply } from './claim-reply.ts'
+import type { Claimant, SuspectLine } from './suspect-line.ts'
 
 /** Why a job is passed over. The job leaves its place, and another one is examined. */
 export type PassedOver = Exclude<Obstacle, { readonly kind: 'queueWaits' }>
@@ -75,8 +75,8 @@ export function claimAmongSuspects<Suspect extends Standing>(
   const takes = reply.room > 0 && !isEmpty
   // The job that was to run alone was cancelled, say, or runs elsewhere.
   const isGone = (): boolean => line.waitsAlone(queue) && store.waitsSince(limit) === undefined
-  if (!mayLaunch || isEmpty || (!takes && isGone())) line.leaves(queue)
-  if (!takes) return line.passes(claimant)
+  if (!mayLaunch || isEmpty || (!takes && isGone())) line.noteLeft(queue)
+  if (!takes) return line.notePassed(claimant)
   if (running?.alone) {
     reply.nextLookAt = line.nextLook(now)
     return

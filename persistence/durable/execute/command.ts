@@ -1,6 +1,6 @@
 /** Executes a command: changes jobs or settings of a queue. */
 import type { Overridable, StateCounts } from '../../../lib/backlog.ts'
-import { cancelEffect, knownJob, refuseByState } from '../../../lib/decisions/commands.ts'
+import { cancelEffect, knownJob, refuseByState } from '../../../lib/decisions/command-states.ts'
 import { type Due, dueOfCommand } from '../../../lib/decisions/due.ts'
 import { clearRules, setRules } from '../../../lib/decisions/rule-settings.ts'
 import type { JobState } from '../../../lib/job.ts'

@@ -102,7 +102,7 @@ export function executeExchange<Queue extends QueueState>(
   reportLaunches(store, queue, request.launchReports, notices)
   reportCheckpoints(store, queue, request.checkpoints, notices)
   correctRate(store.limits, queue, request)
-  // Reports of a run take effect before its ending: what the ending gives back is not charged again.
+  // Costs are corrected before endings, because an ending may refund the start.
   store.settle(queue, settled, now, notices)
   store.endedBodies(request.endedBodies)
   if (works) {

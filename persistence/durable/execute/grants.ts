@@ -67,7 +67,7 @@ function eachStart<Queue>(
   act: (rate: Rate, start: number) => void,
 ): void {
   const own = startOf(grant)
-  if (own > 0) act(store.changingRate(queue), own)
+  if (own > 0) act(store.rateToChange(queue), own)
   for (const further of furtherOf(grant)) {
     const rate = store.furtherRate(queue, further)
     if (rate) act(rate, further.start)

@@ -21,7 +21,7 @@ export interface LimitStore<Queue, Key extends Scope = Scope> {
   /** The rate of the rules that the queue does not share, for reading. */
   rate(queue: Queue): Rate
   /** The same, for a change. */
-  changingRate(queue: Queue): Rate
+  rateToChange(queue: Queue): Rate
   saveSettings(queue: Queue): void
   /** By how much the graces of the queue are longer than usual (lib/decisions/grace.ts). */
   graceFactor(queue: Queue): number
@@ -40,16 +40,16 @@ export interface LimitStore<Queue, Key extends Scope = Scope> {
   /** A rule of that name, which nobody has declared so far. */
   addNamedRule(name: string): StoredRule
   /** The settings and the rate of the rule, or its turns, are about to be changed: all its queues may start earlier. */
-  changingRule(rule: StoredRule): void
+  ruleToChange(rule: StoredRule): void
   /** Starts in these rules are about to be charged. */
-  chargingRules(rules: readonly NamedRule[]): void
+  rulesToCharge(rules: readonly NamedRule[]): void
   /** Notes in the named rules of the queue whether it waits for them (lib/limits/named-rules.ts). */
   noteWaits(queue: Queue, demand: Demand | undefined, now: number): void
 
   // Keys.
   keyNow(queue: Queue, key: string, now: number): Key
   /** The rate of the key, for a start that is about to be charged. Undefined if the key has no rules. */
-  chargingRate(queue: Queue, key: Key, now: number): Rate | undefined
+  rateToCharge(queue: Queue, key: Key, now: number): Rate | undefined
   /** A job of the key was claimed and not launched: the key gets its turn back. */
   returnTurn(queue: Queue, key: string): void
   /** Whether the rules of a key may be otherwise than declared. */

@@ -72,7 +72,7 @@ export function recoverJob<Queue extends CrashPolicy, Job extends LeftByCrash>(
  * The queue with a handler is gone. A job that awaits a verdict is left to the next one; any other goes back, or ends if
  * a cancel of it was requested.
  */
-function giveBack<Queue, Job extends LeftByCrash>(
+function releaseJob<Queue, Job extends LeftByCrash>(
   store: RecoveryStore<Queue, Job>,
   queue: Queue,
   job: Job,
@@ -107,7 +107,7 @@ export function detach<Queue, Job extends LeftByCrash>(
   store.stopWorking(queue)
   store.acknowledge(queue, acknowledged)
   if (keepLeases) store.abandonBodies(queue)
-  for (const job of store.takeUnderway(queue, keepLeases)) giveBack(store, queue, job, now)
+  for (const job of store.takeUnderway(queue, keepLeases)) releaseJob(store, queue, job, now)
   store.freeCrashReports(queue)
 }
 

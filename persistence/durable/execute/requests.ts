@@ -18,7 +18,7 @@ import type { JobRow, PutReply, PutRequest, RowRef } from '../store.ts'
 import { declareKeys, keysNow } from './key-settings.ts'
 import type { LimitStore } from './limit-store.ts'
 import { noCounts, type QueueState } from './queue-state.ts'
-import { namedRulesOf, ruleBook, settingsNow, useRules } from './rules.ts'
+import { namedRulesInForce, ruleBook, settingsNow, useRules } from './rules.ts'
 
 export interface RequestStore<Queue> {
   /** The queue of that number; undefined if there is none. */
@@ -86,7 +86,7 @@ export interface AttachStore<Queue> {
   named(name: string): Queue | undefined
   create(request: wire.AttachRequest): Queue
   /** This process has a queue object with a handler for the name. */
-  works(queue: Queue): void
+  registerWorker(queue: Queue): void
   counts(queue: Queue): StateCounts
 }
 
@@ -100,7 +100,7 @@ export function attach<Queue extends QueueState>(
   const queue = known ?? store.create(request)
   if (works) {
     Object.assign(queue, { keep, size, afterCrash, crashLimit })
-    store.works(queue)
+    store.registerWorker(queue)
   }
   const { limits } = store
   const before = queue.rules
@@ -195,7 +195,7 @@ function furtherRules<Queue extends QueueState>(
   queue: Queue,
   key: string | undefined,
 ): readonly RateRule[] {
-  const shared = namedRulesOf(store, queue)
+  const shared = namedRulesInForce(store, queue)
   if (key === undefined || queue.keysVersion === 0) return shared
   return [...settingsOf(queue.keys ?? noKeys, store.override(queue, key), key).rate, ...shared]
 }

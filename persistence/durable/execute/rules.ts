@@ -22,7 +22,7 @@ import type { LimitStore, StoredRule } from './limit-store.ts'
 import type { QueueState } from './queue-state.ts'
 
 /** The named rules of a store. */
-type RuleStore = Pick<LimitStore<never>, 'namedRule' | 'addNamedRule' | 'changingRule'>
+type RuleStore = Pick<LimitStore<never>, 'namedRule' | 'addNamedRule' | 'ruleToChange'>
 
 /** The settings of named rules. A rule is changed as of that instant. */
 export function ruleBook(store: RuleStore, now: number): NamedRuleBook {
@@ -31,7 +31,7 @@ export function ruleBook(store: RuleStore, now: number): NamedRuleBook {
     rule: name => store.namedRule(name)?.rate.rules[0],
     change: (name, settings) => {
       const stored = store.namedRule(name) ?? store.addNamedRule(name)
-      store.changingRule(stored)
+      store.ruleToChange(stored)
       stored.settings = settings
       const rule = namedInForce(settings)
       stored.rate.change(rule ? [rule] : [], now)
@@ -45,7 +45,7 @@ export function namedRules(store: RuleStore, { rules }: QueueState): readonly St
 }
 const none: readonly StoredRule[] = []
 /** The rules in force under the names that the queue shares. */
-export function namedRulesOf(store: RuleStore, { rules }: QueueState): readonly RateRule[] {
+export function namedRulesInForce(store: RuleStore, { rules }: QueueState): readonly RateRule[] {
   return named(rulesInForce(rules, ruleBook(store, 0)))
 }
 
@@ -78,12 +78,12 @@ export function useRules<Queue extends QueueState>(
   before: readonly RateRule[],
   now: number,
 ): void {
-  store.changingRate(queue).change(unnamed(queue.rules), now)
+  store.rateToChange(queue).change(unnamed(queue.rules), now)
   for (const { name } of named(before)) {
     const rule = queue.rules.some(other => other.name === name) ? undefined : store.namedRule(name)
     const waits = rule?.turns.waits.filter(wait => wait.queue === queue.queueId) ?? []
     // The rule itself does not change, but all queues that wait for it should look again.
-    if (rule && waits.length > 0) store.changingRule(rule)
+    if (rule && waits.length > 0) store.ruleToChange(rule)
     for (const { worker } of waits) rule?.turns.leave(queue.queueId, worker)
   }
   store.saveSettings(queue)

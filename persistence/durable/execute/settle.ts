@@ -119,7 +119,7 @@ export function settleRun<Queue extends QueueState, Job extends LeftByRun>(
 
 function holdsOf<Queue extends QueueState, Job extends LeftByRun>(store: SettleStore<Queue, Job>, queue: Queue): Holds {
   return {
-    queue: until => store.limits.changingRate(queue).hold(until),
+    queue: until => store.limits.rateToChange(queue).hold(until),
     key: (key, until) => store.holdKey(queue, key, until),
     rule: (name, until) => holdRule(store.limits, queue, name, until),
   }

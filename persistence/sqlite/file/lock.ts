@@ -166,15 +166,15 @@ export class Watch {
     try {
       const file = fileOf(path)
       const watched = this.#watched.get(worker)
-      // A file that has lost its name still has its lock. If that is free, the worker is dead; or its thread was
-      // restarted and has a lock on another file that has lost its name, and creates it again before long.
+      // A file that has lost its name still has its lock. That lock is free if the worker is dead. It is also free if the
+      // worker's thread was restarted, and its new file has lost its name too: then it creates the file again soon.
       if (watched && file === undefined) {
-        const isMissed = this.#isMissed(worker, passedMs)
+        const isMissed = this.#countsAsMissed(worker, passedMs)
         return this.#takeLock(watched.db) && isMissed
       }
       // A worker that restarted, or created its file again, has another file, so a lock on the old one proves nothing.
       if (watched && watched.file !== file) this.#close(worker)
-      if (file === undefined) return this.#isMissed(worker, passedMs)
+      if (file === undefined) return this.#countsAsMissed(worker, passedMs)
       this.#missing.delete(worker)
       return this.#takeLock(this.#open(worker, path, file)) && fileOf(path) === file
     } catch (error) {
@@ -197,7 +197,7 @@ export class Watch {
     if (!db.inTransaction) lockExclusively(db)
     return true
   }
-  #isMissed(worker: string, passedMs: number): boolean {
+  #countsAsMissed(worker: string, passedMs: number): boolean {
     if (this.#workersOfOriginal.has(worker)) return true
     const before = this.#missing.get(worker)
     const missedMs = before === undefined ? 0 : before + passedMs

@@ -77,7 +77,7 @@ export class Claims {
     this.#firstHold = db
       .prepare(`
         select key, min(until_at) from rdq_key_hold h where queue = ? and until_at > ?
-          and exists (select 1 from rdq_held j where j.epoch = ? and j.key = h.key)`)
+          and exists (select 1 from rdq_pending_by_key j where j.epoch = ? and j.key = h.key)`)
       .raw()
     this.#claimedBy = db.prepare(`
       select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, ${bodyColumns}, u.grant, u.alone, u.key_start as keyStart,
@@ -200,7 +200,7 @@ class ReadyClaims {
     for (const row of rows) claim.add(row, { ...firstStart, seq: row.seq })
     underwayRows.addRange(queue, exchange, first.seq, first.seq + count)
     readyRanges.take(epoch, first, count)
-    queue.moved('pending', 'underway', count)
+    queue.countMove('pending', 'underway', count)
     claim.isPartial = count === maxClaimed && counts.pending > 0
     return true
   }
@@ -213,7 +213,7 @@ class ReadyClaims {
     if (!first) return rows
     const last = rows[most - 1]
     if (last && (last.priority < 0 || (last.priority === 0 && last.seq < first.seq))) return rows
-    queue.moved('pending', undefined, readyRanges.unroll(epoch, most))
+    queue.countMove('pending', undefined, readyRanges.unroll(epoch, most))
     return this.#walk.all(epoch, most) as Row[]
   }
   /** Claims the rows up to the first that a limit of the queue refuses. Returns how many it passed over. */
@@ -237,7 +237,7 @@ class ReadyClaims {
     if (!last) return 0
     this.#write(claim, starts, last, examined)
     this.#leave.run(queue.epoch, last.priority, last.seq)
-    queue.moved('pending', 'underway', starts.length)
+    queue.countMove('pending', 'underway', starts.length)
     return examined - starts.length
   }
   #write({ facts: { queue, exchange } }: OpenClaim, starts: readonly StartedJob[], last: Row, examined: number): void {

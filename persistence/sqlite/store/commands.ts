@@ -1,6 +1,6 @@
 /** The rows that the commands of users change. durable/execute/command.ts decides what a command does. */
 import type { StateCounts } from '../../../lib/backlog.ts'
-import { isWaiting } from '../../../lib/decisions/commands.ts'
+import { isWaiting } from '../../../lib/decisions/command-states.ts'
 import type { Due } from '../../../lib/decisions/due.ts'
 import { resetByRetry } from '../../../lib/decisions/transitions.ts'
 import type { JobState } from '../../../lib/job.ts'
@@ -12,7 +12,7 @@ import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { JobBody, JobRows } from '../tables/job.ts'
 import { clockOf, type JobLocations, type LocatedJob } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
-import { hasLastRun, launchUnknown } from '../tables/schema.ts'
+import { hasLastRun, unreportedLaunch } from '../tables/schema.ts'
 import type { Limits } from './limits.ts'
 import type { Upkeep } from './upkeep.ts'
 
@@ -59,7 +59,7 @@ export class Commands implements CommandStore<QueueRow, Job> {
       .pluck()
     this.#sortedOfKey = db
       .prepare(`
-        select seq from rdq_held where epoch = ? and key = ? order by priority, seq ${limitParameter}`)
+        select seq from rdq_pending_by_key where epoch = ? and key = ? order by priority, seq ${limitParameter}`)
       .pluck()
     this.#freeId = db
       .prepare('delete from rdq_remembered_id where queue = ? and id = ? and forget_at > ? returning state')
@@ -90,7 +90,7 @@ export class Commands implements CommandStore<QueueRow, Job> {
     const ending = unrun('cancelled', reason ?? null, wall)
     const row = jobRows.rowOf(body, { ...found, state: 'cancelled', ending })
     locations.leave(queue, found, body.key)
-    queue.moved(found.state, undefined, 1)
+    queue.countMove(found.state, undefined, 1)
     locations.end(queue, found, ending, now)
     return row
   }
@@ -102,9 +102,9 @@ export class Commands implements CommandStore<QueueRow, Job> {
     else {
       locations.leave(queue, found, body.key)
       // A sorted queue sorts the job again.
-      if (found.isHeld && !queue.sorted) locations.hold(queue, body.key as string, moved)
+      if (found.isByKey && !queue.sorted) locations.addByKey(queue, body.key as string, moved)
       else {
-        queue.moved('pending', undefined, 1)
+        queue.countMove('pending', undefined, 1)
         locations.wait(queue, moved, now)
       }
     }
@@ -116,7 +116,7 @@ export class Commands implements CommandStore<QueueRow, Job> {
     const { seq, priority, attempt, fence, crashes, flags } = found
     const carried = { seq, priority, attempt, fence, crashes, flags }
     locations.leave(queue, found, body.key)
-    queue.moved(found.state, undefined, 1)
+    queue.countMove(found.state, undefined, 1)
     locations.wait(queue, carried, now, due)
     const state = due ? 'delayed' : 'pending'
     return jobRows.rowOf(body, {
@@ -129,19 +129,19 @@ export class Commands implements CommandStore<QueueRow, Job> {
   retry(queue: QueueRow, { body, found }: Job, now: number): JobRow {
     const { locations, jobRows } = this.#parts
     locations.leave(queue, found, body.key)
-    queue.moved(found.state, undefined, 1)
+    queue.countMove(found.state, undefined, 1)
     this.#clearSuspect(queue, found)
     const { seq, priority, fence, flags } = found
     const { attempt, crashes, error = null } = resetByRetry
     if ((flags & hasLastRun) !== 0) jobRows.saveError(seq, null, null, error)
-    const renewed = { seq, priority, attempt, fence, crashes, flags: flags & ~launchUnknown }
+    const renewed = { seq, priority, attempt, fence, crashes, flags: flags & ~unreportedLaunch }
     locations.wait(queue, renewed, now)
     return jobRows.rowOf(body, { ...renewed, state: 'pending', epoch: queue.epoch })
   }
   remove(queue: QueueRow, { body, found }: Job, now: number): void {
     const { locations } = this.#parts
     locations.leave(queue, found, body.key)
-    queue.moved(found.state, undefined, 1)
+    queue.countMove(found.state, undefined, 1)
     this.#clearSuspect(queue, found)
     queue.dirty = true
     locations.drop(found.seq, found.flags, found.state, now, 0)
@@ -149,7 +149,7 @@ export class Commands implements CommandStore<QueueRow, Job> {
   forgetId(queue: QueueRow, id: string, now: number): boolean {
     const state = this.#freeId.get(queue.queueId, id, now) as JobState | undefined
     if (state === undefined) return false
-    queue.moved(state, undefined, 1)
+    queue.countMove(state, undefined, 1)
     return true
   }
   /** Cancels some of the waiting jobs of the key. */

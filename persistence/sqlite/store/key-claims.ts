@@ -37,10 +37,11 @@ export class KeyClaims {
     const { db } = parts
     this.#parts = parts
     this.#walk = db.prepare(`
-      select ${rowColumns} from rdq_held r left join rdq_job j on j.seq = r.seq
+      select ${rowColumns} from rdq_pending_by_key r left join rdq_job j on j.seq = r.seq
       where r.epoch = ? and r.key = ? and (r.priority, r.seq) > (?, ?) order by r.priority, r.seq ${limitParameter}`)
-    this.#leave = db.prepare('delete from rdq_held where epoch = ? and key = ? and (priority, seq) <= (?, ?)')
-    const each = (rows: string): string => `delete from rdq_held where (epoch, key, priority, seq) in (values ${rows})`
+    this.#leave = db.prepare('delete from rdq_pending_by_key where epoch = ? and key = ? and (priority, seq) <= (?, ?)')
+    const each = (rows: string): string =>
+      `delete from rdq_pending_by_key where (epoch, key, priority, seq) in (values ${rows})`
     this.#leaveEach = new ManyRows(db, 4, each)
   }
 
@@ -74,7 +75,7 @@ export class KeyClaims {
     const passed = claimInTurns(claim, taking, () => queue.counts.pending)
     this.#write(claim, examined)
     inTurn.rebase()
-    queue.moved('pending', 'underway', claim.taken - before)
+    queue.countMove('pending', 'underway', claim.taken - before)
     const isCutShort =
       claim.taken === maxClaimed || passed >= maxPassed || unsorted !== undefined || isBehind || suspected
     claim.isPartial = !claim.blocked && isCutShort && queue.counts.pending > 0

@@ -1,7 +1,7 @@
 /**
  * Chooses the key whose job is next, in a queue that is sorted by key.
  *
- * Jobs that became ready and were not sorted by their put are first sorted by key: from rdq_ready into rdq_held, whose
+ * Jobs that became ready and were not sorted by their put are first sorted by key: from rdq_ready into rdq_pending_by_key, whose
  * order is (key, priority, order of put). Then keys take turns (lib/limits/fairness.ts). A key that is held up leaves
  * the turns, so a claim never walks over its jobs.
  */
@@ -93,17 +93,17 @@ export class KeyTurns {
   constructor(db: SqliteDatabase, keys: KeyTable, readyRanges: ReadyRanges) {
     this.#keys = keys
     this.#readyRanges = readyRanges
-    const heldJob = 'from rdq_held where epoch = ? and key = k.key order by priority, seq limit 1'
+    const pendingByKey = 'from rdq_pending_by_key where epoch = ? and key = k.key order by priority, seq limit 1'
     const bodies = (table: string): string => `select count(*) from ${table} where queue = k.queue and key = k.key`
     this.#next = db
       .prepare(`
       select ${keyColumns},
         case when ? or k.override is not null
           then (${bodies('rdq_underway')}) + (${bodies('rdq_continuing_body')}) else 0 end,
-        h.until_at, (select 1 ${heldJob} offset 1), ${rowColumns}
+        h.until_at, (select 1 ${pendingByKey} offset 1), ${rowColumns}
       from rdq_key k left join rdq_key_hold h on h.queue = k.queue and h.key = k.key
-        left join rdq_job j on j.seq = (select seq ${heldJob})
-        left join rdq_held r on r.epoch = ? and r.key = k.key and r.priority = j.priority and r.seq = j.seq
+        left join rdq_job j on j.seq = (select seq ${pendingByKey})
+        left join rdq_pending_by_key r on r.epoch = ? and r.key = k.key and r.priority = j.priority and r.seq = j.seq
       where k.queue = ? and k.state = ${inTurn} and (k.turn, k.tie, k.key) > (?, ?, ?)
       order by k.turn, k.tie, k.key ${limitParameter}`)
       .raw()
@@ -113,7 +113,7 @@ export class KeyTurns {
       where r.epoch = ? order by r.priority, r.seq ${limitParameter}`)
       .raw()
     this.#sort = db.prepare(`
-      insert into rdq_held (epoch, key, priority, seq, attempt, fence, crashes, flags)
+      insert into rdq_pending_by_key (epoch, key, priority, seq, attempt, fence, crashes, flags)
       select r.epoch, coalesce(j.key, '${keyless}'), r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags
       from rdq_ready r left join rdq_job j on j.seq = r.seq
       where r.epoch = ? and (r.priority, r.seq) <= (?, ?)`)
@@ -123,15 +123,15 @@ export class KeyTurns {
       .raw()
     this.#heldUntil = db.prepare('select until_at from rdq_key_hold where queue = ? and key = ?').pluck()
     this.#withHold = db.prepare('select key from rdq_key_hold where queue = ?').pluck()
-    this.#hasJobs = db.prepare('select 1 from rdq_held where epoch = ? and key = ? limit 1').pluck()
+    this.#hasJobs = db.prepare('select 1 from rdq_pending_by_key where epoch = ? and key = ? limit 1').pluck()
     this.#isNext = db
       .prepare(
-        'select (priority, seq) = (?, ?) from rdq_held where epoch = ? and key = ? order by priority, seq limit 1',
+        'select (priority, seq) = (?, ?) from rdq_pending_by_key where epoch = ? and key = ? order by priority, seq limit 1',
       )
       .pluck()
     this.#extrasOfNext = db
       .prepare(`
-      select j.extras from rdq_held r join rdq_job j on j.seq = r.seq
+      select j.extras from rdq_pending_by_key r join rdq_job j on j.seq = r.seq
       where r.epoch = ? and r.key = ? order by r.priority, r.seq limit 1`)
       .pluck()
   }
@@ -159,7 +159,7 @@ export class KeyTurns {
   #sortIn(queue: QueueRow): JobPosition | undefined {
     const { epoch } = queue
     if (this.#readyRanges.first(epoch)) {
-      queue.moved('pending', undefined, this.#readyRanges.unroll(epoch, maxSorted))
+      queue.countMove('pending', undefined, this.#readyRanges.unroll(epoch, maxSorted))
     }
     const rows = this.#unsorted.all(epoch, maxSorted) as [string, number, number][]
     const last = rows.at(-1)
@@ -169,7 +169,7 @@ export class KeyTurns {
     queue.dirty = true
     const first = new Map<string, JobPosition>()
     for (const [key, priority, seq] of rows) if (!first.has(key)) first.set(key, { priority, seq })
-    this.hasWork(queue, first)
+    this.addWork(queue, first)
     if (rows.length < maxSorted) return undefined
     const ready = this.#firstReady.get(epoch) as [number, number] | undefined
     const range = this.#readyRanges.first(epoch)
@@ -177,12 +177,12 @@ export class KeyTurns {
     return firsts.reduce((least, one) => (one && (!least || isBefore(one, least)) ? one : least), undefined)
   }
   /** These keys have got jobs, of which the first has that position. */
-  hasWork(queue: QueueRow, first: ReadonlyMap<string, JobPosition>): void {
+  addWork(queue: QueueRow, first: ReadonlyMap<string, JobPosition>): void {
     // A key that takes turns already keeps its place, unless its place goes by its first job.
     const rows = this.#keys.each(queue, first.keys(), this.#isFair(queue) ? inTurn : undefined)
-    for (const row of rows) this.#hasWork(queue, row, first.get(row.key) as JobPosition)
+    for (const row of rows) this.#addWork(queue, row, first.get(row.key) as JobPosition)
   }
-  #hasWork(queue: QueueRow, row: KeyRow, { priority, seq }: JobPosition): void {
+  #addWork(queue: QueueRow, row: KeyRow, { priority, seq }: JobPosition): void {
     const isFair = this.#isFair(queue)
     if (row.state === blocked) return
     if (row.state === blockedUntil) {
@@ -290,7 +290,7 @@ export class KeyTurns {
   }
   /** The rate of the key, for a start that is about to be charged. Undefined if it has no rules. */
   charging(state: KeyState): Rate | undefined {
-    state.rate = this.#keys.changingRate(state.row, state.settings.rate)
+    state.rate = this.#keys.rateToChange(state.row, state.settings.rate)
     return state.rate
   }
   #isFair({ keys }: QueueRow): boolean {

@@ -27,7 +27,7 @@ export class Limits implements LimitStore<QueueRow, KeyState> {
   rate(queue: QueueRow): Rate {
     return this.#parts.rateStarts.of(queue)
   }
-  changingRate(queue: QueueRow): Rate {
+  rateToChange(queue: QueueRow): Rate {
     return this.#parts.rateStarts.changing(queue)
   }
   saveSettings(queue: QueueRow): void {
@@ -65,10 +65,10 @@ export class Limits implements LimitStore<QueueRow, KeyState> {
   addNamedRule(name: string): StoredRule {
     return this.#parts.rules.add(name)
   }
-  changingRule(rule: StoredRule): void {
+  ruleToChange(rule: StoredRule): void {
     this.#parts.rules.changing(rule as RuleRow)
   }
-  chargingRules(rules: readonly NamedRule[]): void {
+  rulesToCharge(rules: readonly NamedRule[]): void {
     this.#parts.rules.charging(rules)
   }
   noteWaits(queue: QueueRow, demand: Demand | undefined, now: number): void {
@@ -79,7 +79,7 @@ export class Limits implements LimitStore<QueueRow, KeyState> {
   keyNow(queue: QueueRow, key: string): KeyState {
     return this.#parts.keyTurns.state(queue, this.#parts.keys.of(queue, key))
   }
-  chargingRate(_queue: QueueRow, key: KeyState): Rate | undefined {
+  rateToCharge(_queue: QueueRow, key: KeyState): Rate | undefined {
     return this.#parts.keyTurns.charging(key)
   }
   returnTurn(queue: QueueRow, key: string): void {

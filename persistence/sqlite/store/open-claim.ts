@@ -6,7 +6,7 @@ import type { JobRow, JobRowExtras } from '../../durable/store.ts'
 import { extrasOf, type JobRows } from '../tables/job.ts'
 import type { StartedJob } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
-import { hasLastRun, launchUnknown } from '../tables/schema.ts'
+import { hasLastRun, unreportedLaunch } from '../tables/schema.ts'
 import type { Row } from './claim-row.ts'
 
 /** The queue and exchange that a claim serves. */
@@ -29,7 +29,7 @@ export class OpenClaim extends ClaimReply<RowClaimFacts> {
   #extrasOf(row: Omit<Row, 'isJson'>, alone: boolean): JobRowExtras | undefined {
     const { seq, key, extras, fingerprint, crashes, flags } = row
     const ran = (flags & hasLastRun) !== 0
-    const launchUnreported = (flags & launchUnknown) !== 0
+    const launchUnreported = (flags & unreportedLaunch) !== 0
     const hasNoExtras = key === null && extras === null && fingerprint === null && crashes === 0
     if (hasNoExtras && !ran && !launchUnreported) return undefined
     const facts: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } = { ...extrasOf(row) }

@@ -19,11 +19,11 @@ export class PassedOver {
     const { queue, now } = facts
     switch (obstacle.kind) {
       case 'keyWaits':
-        return this.#locations.hold(queue, row.key as string, movingFieldsOf(row))
+        return this.#locations.addByKey(queue, row.key as string, movingFieldsOf(row))
       case 'suspect':
         return this.#locations.suspect(queue, movingFieldsOf(row), now)
       case 'gone':
-        return queue.moved('pending', undefined, 1)
+        return queue.countMove('pending', undefined, 1)
       case 'fails':
         return this.#fail(facts, row, obstacle.error)
       default:
@@ -37,7 +37,7 @@ export class PassedOver {
     // A payload that is not JSON must not be sent as if it were.
     const payload = row.isJson ? row.payload : 'null'
     if (body) endedUnrun.push(this.#jobRows.rowOf({ ...body, payload }, { ...job, state: 'failed', ending }))
-    queue.moved('pending', undefined, 1)
+    queue.countMove('pending', undefined, 1)
     this.#locations.end(queue, job, ending, now)
   }
 }

@@ -74,7 +74,7 @@ export class Puts implements PutStore<QueueRow> {
       if (seq === rangeFrom) return
       if (priorities === undefined) readyRanges.add(queue.epoch, rangeFrom, seq - rangeFrom)
       else this.#manyReady.run(queue.epoch, rangeFrom, seq)
-      queue.moved(undefined, 'pending', seq - rangeFrom)
+      queue.countMove(undefined, 'pending', seq - rangeFrom)
     }
     // Jobs that are sorted by key at once.
     const sorts = keyTurns !== undefined && queue.sorted
@@ -122,14 +122,14 @@ export class Puts implements PutStore<QueueRow> {
   }
   /** Adds jobs that may start to those of their keys, as a claim does with jobs that became ready. */
   #sortIn(keyTurns: KeyTurns, queue: QueueRow, jobs: readonly (readonly [key: string, MovingFields])[]): void {
-    this.#parts.locations.holdAll(queue, jobs)
-    queue.moved(undefined, 'pending', jobs.length)
+    this.#parts.locations.addAllByKey(queue, jobs)
+    queue.countMove(undefined, 'pending', jobs.length)
     const first = new Map<string, JobPosition>()
     for (const [key, job] of jobs) {
       const other = first.get(key)
       if (!other || isBefore(job, other)) first.set(key, job)
     }
-    keyTurns.hasWork(queue, first)
+    keyTurns.addWork(queue, first)
   }
 }
 

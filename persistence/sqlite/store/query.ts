@@ -1,7 +1,7 @@
 /** Queries: one job, a page of jobs, and why a job does not run. They only read, and never many jobs at once. */
 
 import type { KeyReport } from '../../../lib/backlog.ts'
-import { isWaiting } from '../../../lib/decisions/commands.ts'
+import { isWaiting } from '../../../lib/decisions/command-states.ts'
 import type { Due } from '../../../lib/decisions/due.ts'
 import { JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
@@ -60,7 +60,7 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
   readonly #before: SqliteStatement
   readonly #suspectsBefore: SqliteStatement
   readonly #heldUntil: SqliteStatement
-  readonly #heldJobsBefore: SqliteStatement
+  readonly #byKeyBefore: SqliteStatement
   readonly #readyOfKeyBefore: SqliteStatement
   readonly #nextKey: SqliteStatement
   readonly #countsOf: SqliteStatement
@@ -99,10 +99,10 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
       db
         .prepare(`select priority, seq from (${pages.join(' union all ')}) order by priority, seq ${limitParameter}`)
         .raw()
-    // Pending jobs are in four tables: ready jobs, ready ranges, held jobs, and suspects.
-    this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_held'), pageOf('rdq_suspect'), inRanges)
-    // A job with a key is never in a range, and the held jobs of a key are adjacent.
-    this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_suspect'), pageOf('rdq_held', ' and key = ?'))
+    // Pending jobs are in four tables: ready jobs, ready ranges, jobs by key, and suspects.
+    this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_pending_by_key'), pageOf('rdq_suspect'), inRanges)
+    // A job with a key is never in a range, and the pending jobs of a key are adjacent.
+    this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_suspect'), pageOf('rdq_pending_by_key', ' and key = ?'))
     this.#delayed = db.prepare(pageOf('rdq_delayed')).raw()
     // A plain page would walk all delayed jobs in each step, however few it returns. This join checks the key on the way.
     this.#delayedOf = db
@@ -115,8 +115,8 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
     this.#suspectsBefore = db
       .prepare('select count(*) from rdq_suspect where epoch = ? and (crashes, priority, seq) < (?, ?, ?)')
       .pluck()
-    this.#heldJobsBefore = db
-      .prepare('select count(*) from rdq_held where epoch = ? and key = ? and (priority, seq) < (?, ?)')
+    this.#byKeyBefore = db
+      .prepare('select count(*) from rdq_pending_by_key where epoch = ? and key = ? and (priority, seq) < (?, ?)')
       .pluck()
     this.#readyOfKeyBefore = db
       .prepare(`
@@ -127,7 +127,7 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
       .prepare(`
         select min(key) from (
           select min(key) as key from rdq_job where queue = ? and listed = 1 and key > ?
-          union all select min(key) from rdq_held where epoch = ? and key > ?
+          union all select min(key) from rdq_pending_by_key where epoch = ? and key > ?
           union all select min(key) from rdq_underway where queue = ? and key > ?
           union all select min(key) from rdq_key where queue = ? and override is not null and key > ?)`)
       .pluck()
@@ -136,7 +136,7 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
       `exists (select 1 from ${table} w where w.epoch = ? and w.priority = j.priority and w.seq = j.seq)`
     this.#countsOf = db
       .prepare(`
-        select (select count(*) from rdq_held where epoch = ? and key = ?) +
+        select (select count(*) from rdq_pending_by_key where epoch = ? and key = ?) +
             (${jobsOfKey} and (${within('rdq_ready')} or ${within('rdq_suspect')})),
           (${jobsOfKey} and ${within('rdq_delayed')}),
           (select count(*) from rdq_underway where queue = ? and key = ?) +
@@ -230,7 +230,7 @@ export class JobQueries implements ExplainStore<QueueRow, FoundJob>, KeyReportSt
   }
   /** How many jobs of its key start before the job, whether they are sorted already or not. */
   #beforeInKey({ epoch }: QueueRow, { priority, seq }: LocatedJob, key: string | null): number {
-    const sorted = this.#heldJobsBefore.get(epoch, key ?? keyless, priority, seq) as number
+    const sorted = this.#byKeyBefore.get(epoch, key ?? keyless, priority, seq) as number
     const ready = this.#readyOfKeyBefore.get(epoch, priority, seq, key) as number
     const inRanges = key === null ? this.#parts.readyRanges.before(epoch, nextInRanges(priority, seq - 1)) : 0
     return sorted + ready + inRanges

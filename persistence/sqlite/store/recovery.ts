@@ -16,7 +16,7 @@ import type { JobRows } from '../tables/job.ts'
 import type { JobLocations, MovingFields } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RuleTable } from '../tables/rule.ts'
-import { awaitingVerdict, launchUnknown, noWorker } from '../tables/schema.ts'
+import { awaitingVerdict, noWorker, unreportedLaunch } from '../tables/schema.ts'
 import type { Workers } from '../tables/worker.ts'
 import type { Slots } from './slots.ts'
 import type { Suspects } from './suspects.ts'
@@ -56,7 +56,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 export class Recovery implements DetachStore<QueueRow, Left> {
   readonly #parts: RecoveryParts
   /** By queue with a handler here: the jobs for which its next exchange requests a verdict. */
-  readonly #verdictsWanted = new Map<number, number[]>()
+  readonly #verdictsToRequest = new Map<number, number[]>()
   /** Queues that a recovery has changed, whose caller has not received the reply yet. */
   readonly #changed = new Set<number>()
   readonly #underwayOf: SqliteStatement
@@ -93,14 +93,14 @@ export class Recovery implements DetachStore<QueueRow, Left> {
 
   /** Whether this process has a queue with a handler for that name, which can give verdicts. */
   isWorked(queue: number): boolean {
-    return this.#verdictsWanted.has(queue)
+    return this.#verdictsToRequest.has(queue)
   }
   /** A restarted thread finds the verdicts that the thread before it was about to request. */
   attach(queue: QueueRow): void {
     const { queueId } = queue
     if (this.isWorked(queueId)) return
-    this.#verdictsWanted.set(queueId, this.#unrequested.all(this.#parts.worker, queueId) as number[])
-    this.#parts.onRollback(() => void this.#verdictsWanted.delete(queueId))
+    this.#verdictsToRequest.set(queueId, this.#unrequested.all(this.#parts.worker, queueId) as number[])
+    this.#parts.onRollback(() => void this.#verdictsToRequest.delete(queueId))
   }
 
   // The operations of `detach`.
@@ -109,9 +109,9 @@ export class Recovery implements DetachStore<QueueRow, Left> {
     suspects.line.stops(queueId)
     slots.dropSlotWait({ queueId }, worker)
     rules.forgetWaits(worker, queueId)
-    const wanted = this.#verdictsWanted.get(queueId)
-    if (wanted) onRollback(() => void this.#verdictsWanted.set(queueId, wanted))
-    this.#verdictsWanted.delete(queueId)
+    const wanted = this.#verdictsToRequest.get(queueId)
+    if (wanted) onRollback(() => void this.#verdictsToRequest.set(queueId, wanted))
+    this.#verdictsToRequest.delete(queueId)
   }
   acknowledge(queue: QueueRow, exchange: number): void {
     this.#parts.reports.acknowledge(queue, exchange)
@@ -182,7 +182,7 @@ export class Recovery implements DetachStore<QueueRow, Left> {
   #leave(queue: QueueRow, from: number, row: Row): Left {
     const [queueId, seq, attempt, fence, crashes, flags, grant, launchReported, alone, key, keyStart] = row
     this.#drop.run(from, queueId, seq)
-    queue.moved('underway', undefined, 1)
+    queue.countMove('underway', undefined, 1)
     if (from === noWorker) queue.unowned--
     return {
       ...{
@@ -198,7 +198,7 @@ export class Recovery implements DetachStore<QueueRow, Left> {
         alone: alone === 1,
       },
       flags: flags & ~awaitingVerdict,
-      launchUnreported: (flags & launchUnknown) !== 0,
+      launchUnreported: (flags & unreportedLaunch) !== 0,
       awaitingVerdict: (flags & awaitingVerdict) !== 0,
     }
   }
@@ -210,16 +210,16 @@ export class Recovery implements DetachStore<QueueRow, Left> {
   countCrash(queue: QueueRow, job: Left, { crashes, launchUnreported }: CrashOutcome): void {
     if (crashes > 0 && job.crashes === 0) queue.suspects++
     job.crashes = crashes
-    if (launchUnreported) job.flags |= launchUnknown
+    if (launchUnreported) job.flags |= unreportedLaunch
   }
   awaitVerdict(queue: QueueRow, job: Left, isOwned: boolean): void {
     const { from, seq, attempt, fence, crashes, flags, grant, launchReported, alone, key, keyStart } = job
     const holder = isOwned ? this.#parts.worker : noWorker
     const facts = [crashes, flags | awaitingVerdict, grant, launchReported ? 1 : 0, alone ? 1 : 0, key, keyStart]
     this.#insert.run(holder, queue.queueId, seq, attempt, isOwned ? fence + 1 : fence, ...facts)
-    queue.moved(undefined, 'underway', 1)
+    queue.countMove(undefined, 'underway', 1)
     this.#parts.cancels.give(queue, seq, from, holder)
-    if (isOwned) this.#wantVerdict(queue.queueId, seq)
+    if (isOwned) this.#noteVerdict(queue.queueId, seq)
     else queue.unowned++
   }
   wait(queue: QueueRow, job: Left, now: number): void {
@@ -237,15 +237,15 @@ export class Recovery implements DetachStore<QueueRow, Left> {
 
   // Verdicts.
 
-  #wantVerdict(queue: number, seq: number): void {
-    const wanted = this.#verdictsWanted.get(queue)
+  #noteVerdict(queue: number, seq: number): void {
+    const wanted = this.#verdictsToRequest.get(queue)
     wanted?.push(seq)
     this.#parts.onRollback(() => void wanted?.pop())
   }
   /** The jobs for which this exchange requests a verdict. This is recorded, in case the reply is lost. */
   requestVerdicts(queue: QueueRow, exchange: number): JobRow[] {
     const { worker, onRollback } = this.#parts
-    const wanted = this.#verdictsWanted.get(queue.queueId)
+    const wanted = this.#verdictsToRequest.get(queue.queueId)
     const seqs = wanted?.splice(0, maxVerdicts) ?? []
     if (seqs.length === 0) return []
     onRollback(() => void wanted?.unshift(...seqs))

@@ -52,8 +52,8 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   readonly #countRange: SqliteStatement
   readonly #takeRange: SqliteStatement
   readonly #dropRange: SqliteStatement
-  readonly #markLaunched: SqliteStatement
-  readonly #markLaunchedRange: SqliteStatement
+  readonly #markReported: SqliteStatement
+  readonly #markReportedRange: SqliteStatement
   readonly #markCheckpoint: SqliteStatement
   readonly #addContinuingBody: SqliteStatement
   readonly #dropContinuingBody: SqliteStatement
@@ -73,9 +73,9 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     this.#countRange = db.prepare(`select count(*) from ${range} and fence = ? and flags = 0 and crashes = 0`).pluck()
     this.#takeRange = db.prepare(`delete from ${range}`)
     this.#dropRange = db.prepare('delete from rdq_job where seq between ? and ?')
-    this.#markLaunched = db.prepare(`
+    this.#markReported = db.prepare(`
       update rdq_underway set launched = 1 where worker = ? and queue = ? and seq = ? and fence = ?`)
-    this.#markLaunchedRange = db.prepare(`
+    this.#markReportedRange = db.prepare(`
       update rdq_underway set launched = 1 where worker = ? and queue = ? and seq between ? and ? and fence = ?`)
     this.#markCheckpoint = db.prepare(`
       update rdq_underway set flags = flags | ${hasLastRun} where worker = ? and queue = ? and seq = ? and fence = ?`)
@@ -91,8 +91,8 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   markLaunchReported(queue: QueueRow, first: number, last: number, fence: number): number {
     const { worker } = this.#parts
     queue.dirty = true
-    if (last > first) return this.#markLaunchedRange.run(worker, queue.queueId, first, last, fence).changes
-    return this.#markLaunched.run(worker, queue.queueId, first, fence).changes
+    if (last > first) return this.#markReportedRange.run(worker, queue.queueId, first, last, fence).changes
+    return this.#markReported.run(worker, queue.queueId, first, fence).changes
   }
   /** Bodies that outlived their jobs have ended. */
   endedBodies(seqs: readonly number[]): void {
@@ -132,7 +132,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   take(queue: QueueRow, seq: number, fence: number): Taken | undefined {
     const row = this.#take.get(this.#parts.worker, queue.queueId, seq, fence) as TakenRow | undefined
     if (!row) return undefined
-    queue.moved('underway', undefined, 1)
+    queue.countMove('underway', undefined, 1)
     const [attempt, crashes, flags, start, key, keyStart, ruleStarts] = row
     const grant = grantOf(start, [...startOfKey(key, keyStart), ...startsFromText(ruleStarts)])
     return { seq, fence, attempt, crashes, flags: flags & ~awaitingVerdict, grant, key }
@@ -196,7 +196,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     if (this.#countRange.get(worker, queue.queueId, first, last, fence) !== length) return false
     this.#takeRange.run(worker, queue.queueId, first, last)
     this.#dropRange.run(first, last)
-    queue.moved('underway', 'finished', length)
+    queue.countMove('underway', 'finished', length)
     return true
   }
   #finishOne(queue: QueueRow, seq: number, fence: number, now: number, lost: Set<number>): void {
@@ -206,7 +206,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
       lost.add(seq)
       return
     }
-    queue.moved('underway', 'finished', 1)
+    queue.countMove('underway', 'finished', 1)
     if (lease[1] > 0) queue.suspects--
     locations.drop(seq, lease[2], 'finished', now, queue.keep.idsMs)
   }

@@ -152,8 +152,8 @@ export class Store implements StoreContract {
     }
   }
   /**
-   * Like `requestsOn` of durable/execute/, but with the clock of the file, and one class for each procedure where that
-   * takes one object for all. What a request calls must be changed in both.
+   * A twin of `requestsOn` (durable/simple-store/index.ts): change both together. It converts to the clock of the file, and has
+   * a class for each procedure.
    */
   #requestsOf(parts: Tables & { commands: Commands; exchanges: ExchangeStore<QueueRow> }): RequestStore<QueueRow> {
     // The procedures get instants by the clock of the file. Only `put` gets the request as it is: Puts converts it.
@@ -163,7 +163,7 @@ export class Store implements StoreContract {
       limits,
       named: name => queues.find(name),
       create: ({ name, keep }) => queues.make(name, keep),
-      works: queue => recovery.attach(queue),
+      registerWorker: queue => recovery.attach(queue),
       counts: queue => queue.count(),
     }
     const inFileTime = <R extends { readonly now: number }>(request: R): R => ({
@@ -243,7 +243,7 @@ export class Store implements StoreContract {
   workers(): readonly string[] {
     return this.#workers.others(this.#worker)
   }
-  /** The same as in the line of suspects. */
+  /** Whether a suspect may run now, so that the queues of this process should make an exchange. Asks once. */
   takeSuspectWake(): boolean {
     return this.#suspects.line.takeSuspectWake()
   }

@@ -1,5 +1,5 @@
 /**
- * Claims jobs where there are suspects, in this queue or in another of the process. ../../durable/suspect-line.ts
+ * Claims jobs where there are suspects, in this queue or in another of the process. ../../durable/execute/suspect-line.ts
  * decides what starts.
  */
 import type { SuspectRoom } from '../../../lib/backlog.ts'
@@ -55,7 +55,7 @@ export class SuspectClaims {
     this.#since = db.prepare('select min(since) from rdq_suspect where epoch = ? and crashes >= ?').pluck()
     this.#leave = db.prepare('delete from rdq_suspect where seq = ?')
     this.#isBehind = db.prepare(`
-      select 1 from rdq_held where epoch = ? and key = ? and (priority, seq) < (?, ?) limit 1`)
+      select 1 from rdq_pending_by_key where epoch = ? and key = ? and (priority, seq) < (?, ?) limit 1`)
     this.#firstReady = db
       .prepare('select priority, seq from rdq_ready where epoch = ? order by priority, seq limit 1')
       .raw()
@@ -134,7 +134,7 @@ export class SuspectClaims {
     underwayRows.add(queue, exchange, [start])
     claim.add(row, start)
     suspects.took({ queue: queue.queueId, seq: row.seq, fence: start.fence, alone })
-    queue.moved('pending', 'underway', 1)
+    queue.countMove('pending', 'underway', 1)
   }
   #keyState({ facts: { queue } }: OpenClaim, { id, key }: Row): KeyState | undefined {
     if (id === null || key === null || !queue.sorted) return undefined

@@ -1,11 +1,11 @@
 /**
- * The suspects of a file (../durable/suspect-line.ts), and the one that this worker, a process that has the file open,
+ * The suspects of a file (../durable/execute/suspect-line.ts), and the one that this worker, a process that has the file open,
  * runs.
  *
  * All of them are in the file. The one that this worker ran at its last claim is remembered here too, so that its end is
  * noticed, and so that claims cost nothing while there are no suspects.
  */
-import { SuspectLine } from '../../durable/suspect-line.ts'
+import { SuspectLine } from '../../durable/execute/suspect-line.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import { awaitingVerdict } from '../tables/schema.ts'
@@ -87,7 +87,7 @@ export class Suspects {
    */
   noticeEnd(): void {
     const { underway } = this
-    this.line.runs(underway)
+    this.line.noteRun(underway)
     this.#noneRuns = underway === undefined
   }
   took(underway: Underway): void {

@@ -40,13 +40,13 @@ export class Upkeep {
   readonly #leaveDelayed: SqliteStatement
   readonly #dueToSuspects: SqliteStatement
   readonly #leaveDelayedSuspects: SqliteStatement
-  readonly #heldJobsToSuspects: SqliteStatement
-  readonly #leaveHeldJobSuspects: SqliteStatement
+  readonly #byKeyToSuspects: SqliteStatement
+  readonly #leaveByKeySuspects: SqliteStatement
   readonly #firstDue: SqliteStatement
   readonly #expiredHolds: SqliteStatement
-  readonly #heldJobsToReady: SqliteStatement
-  readonly #firstHeldJob: SqliteStatement
-  readonly #leaveHeldJobs: SqliteStatement
+  readonly #byKeyToReady: SqliteStatement
+  readonly #firstByKey: SqliteStatement
+  readonly #leaveByKey: SqliteStatement
   readonly #dropHold: SqliteStatement
   readonly #nextHold: SqliteStatement
   readonly #oldEpochs: SqliteStatement
@@ -75,26 +75,26 @@ export class Upkeep {
     this.#expiredHolds = db
       .prepare(`select key from rdq_key_hold where queue = ? and until_at <= ? ${limitParameter}`)
       .pluck()
-    const heldJobs = 'rdq_held where epoch = ? and key = ?'
-    this.#firstHeldJob = db
-      .prepare(`select priority, seq from ${heldJobs} order by priority, seq limit 1 offset ?`)
+    const pendingByKey = 'rdq_pending_by_key where epoch = ? and key = ?'
+    this.#firstByKey = db
+      .prepare(`select priority, seq from ${pendingByKey} order by priority, seq limit 1 offset ?`)
       .raw()
-    this.#heldJobsToReady = db.prepare(`
-      insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${heldJobs} order by priority, seq ${limitParameter}`)
-    this.#heldJobsToSuspects = db.prepare(`${toSuspects} from ${heldJobs} and crashes > 0`)
-    this.#leaveHeldJobSuspects = db.prepare(`delete from ${heldJobs} and crashes > 0`)
-    this.#leaveHeldJobs = db.prepare(`delete from ${heldJobs} and (priority, seq) < (?, ?)`)
+    this.#byKeyToReady = db.prepare(`
+      insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${pendingByKey} order by priority, seq ${limitParameter}`)
+    this.#byKeyToSuspects = db.prepare(`${toSuspects} from ${pendingByKey} and crashes > 0`)
+    this.#leaveByKeySuspects = db.prepare(`delete from ${pendingByKey} and crashes > 0`)
+    this.#leaveByKey = db.prepare(`delete from ${pendingByKey} and (priority, seq) < (?, ?)`)
     this.#dropHold = db.prepare('delete from rdq_key_hold where queue = ? and key = ?')
     this.#nextHold = db
       .prepare(`select min(until_at) from rdq_key_hold h where queue = ? and until_at > ?
-        and exists (select 1 from rdq_held j where j.epoch = ? and j.key = h.key)`)
+        and exists (select 1 from rdq_pending_by_key j where j.epoch = ? and j.key = h.key)`)
       .pluck()
     this.#oldEpochs = db
       .prepare('select epoch, cleared_at, cleared_wall, reason from rdq_cleared_epoch where queue = ? order by epoch')
       .raw()
     this.#inEpoch = [
       ['rdq_ready', 'priority, seq'],
-      ['rdq_held', 'key, priority, seq'],
+      ['rdq_pending_by_key', 'key, priority, seq'],
       ['rdq_delayed', 'clock, due, seq'],
       ['rdq_suspect', 'crashes, priority, seq'],
     ].map(([table, order = '']) => ({
@@ -122,17 +122,17 @@ export class Upkeep {
       const { changes } = this.#dueToReady.run(epoch, clock, at, maxMadeReady)
       if (changes === 0) continue
       this.#leaveDelayed.run(epoch, clock, at, maxMadeReady)
-      queue.moved('delayed', 'pending', changes)
+      queue.countMove('delayed', 'pending', changes)
     }
-    return this.#makeHeldJobsReady(queue, now)
+    return this.#endHolds(queue, now)
   }
   #makeSuspectsReady(queue: QueueRow, clock: number, at: number, now: number): void {
     const { changes } = this.#dueToSuspects.run(now, queue.epoch, clock, at, maxMadeReady)
     if (changes === 0) return
     this.#leaveDelayedSuspects.run(queue.epoch, clock, at, maxMadeReady)
-    queue.moved('delayed', 'pending', changes)
+    queue.countMove('delayed', 'pending', changes)
   }
-  #makeHeldJobsReady(queue: QueueRow, now: number): boolean {
+  #endHolds(queue: QueueRow, now: number): boolean {
     if (queue.holds === 0) return false
     const { queueId, epoch } = queue
     let remaining = maxMadeReady
@@ -146,12 +146,12 @@ export class Upkeep {
         queue.dirty = true
         continue
       }
-      if (queue.suspects > 0 && this.#heldJobsToSuspects.run(now, epoch, key).changes > 0) {
-        this.#leaveHeldJobSuspects.run(epoch, key)
+      if (queue.suspects > 0 && this.#byKeyToSuspects.run(now, epoch, key).changes > 0) {
+        this.#leaveByKeySuspects.run(epoch, key)
       }
-      const { changes } = this.#heldJobsToReady.run(epoch, key, remaining)
-      const rest = this.#firstHeldJob.get(epoch, key, changes) as [number, number] | undefined
-      if (changes > 0) this.#leaveHeldJobs.run(epoch, key, ...(rest ?? ([Infinity, 0] as const)))
+      const { changes } = this.#byKeyToReady.run(epoch, key, remaining)
+      const rest = this.#firstByKey.get(epoch, key, changes) as [number, number] | undefined
+      if (changes > 0) this.#leaveByKey.run(epoch, key, ...(rest ?? ([Infinity, 0] as const)))
       remaining -= changes
       queue.dirty = true
       if (rest) return true
@@ -191,14 +191,14 @@ export class Upkeep {
   ): { count: number; changed: readonly JobRow[] } {
     const { counts, epoch, queueId } = queue
     const few = counts.pending + counts.delayed <= maxMadeReady
-    if (few) queue.moved('pending', undefined, this.#readyRanges.unroll(epoch, maxMadeReady))
+    if (few) queue.countMove('pending', undefined, this.#readyRanges.unroll(epoch, maxMadeReady))
     const count = counts.pending + counts.delayed
     if (count === 0) return { count, changed: [] }
     const seqs = few ? this.#inOrder(epoch).map(([, seq]) => seq) : []
     queue.epoch = this.#queues.newEpoch()
     queue.cleared++
-    queue.moved('pending', 'cancelled', counts.pending)
-    queue.moved('delayed', 'cancelled', counts.delayed)
+    queue.countMove('pending', 'cancelled', counts.pending)
+    queue.countMove('delayed', 'cancelled', counts.delayed)
     this.#addCleared.run(epoch, queueId, now, wall, reason)
     const changed = seqs.flatMap(seq => this.#jobRows.row(queue, seq) ?? [])
     if (few) this.sweep(queue, maxMadeReady)
@@ -219,14 +219,14 @@ export class Upkeep {
       string | null,
     ][]) {
       const ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null } as const
-      queue.moved('cancelled', undefined, this.#readyRanges.unroll(epoch, remaining))
+      queue.countMove('cancelled', undefined, this.#readyRanges.unroll(epoch, remaining))
       for (const { read, leave } of this.#inEpoch) {
         if (remaining <= 0) return
         const rows = read.all(epoch, remaining) as Row[]
         if (rows.length === 0) continue
         leave.run(epoch, ...positionOf(rows.at(-1) as Row))
         // They were counted when they were cleared.
-        queue.moved('cancelled', undefined, rows.length)
+        queue.countMove('cancelled', undefined, rows.length)
         for (const row of rows) this.#locations.end(queue, movingFieldsOf(row), ending, at)
         remaining -= rows.length
       }

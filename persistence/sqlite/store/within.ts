@@ -104,7 +104,7 @@ export function finishWithin(
     const [attempt, crashes, flags, worker, key] = lease
     // The handler goes on until it returns, and keeps its slots until the settle that follows.
     bodyContinues.run(seq, worker, row.queueId, key)
-    row.moved('underway', undefined, 1)
+    row.countMove('underway', undefined, 1)
     const ending = { state: 'finished', startedWall: startedAt, stoppedWall: wall, error: null, value } as const
     locations.end(row, { seq, attempt, fence, crashes, flags }, ending, fileClock.toFile(now))
     queues.save({ now, wall })

@@ -214,7 +214,7 @@ export class KeyTable {
     return rules.length > 0 ? new Rate(rules) : undefined
   }
   /** The same, for a start that is about to be charged. */
-  changingRate(row: KeyRow, rules: readonly RateRule[]): Rate | undefined {
+  rateToChange(row: KeyRow, rules: readonly RateRule[]): Rate | undefined {
     if (rules.length === 0) return undefined
     if (row.rateId === 0) {
       row.rateId = this.#rateStarts.newId()

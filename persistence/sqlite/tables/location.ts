@@ -1,5 +1,5 @@
 /**
- * Where a job can be, and how it moves from one place to another: waiting (ready, delayed, held), underway, or ended.
+ * Where a job can be, and how it moves from one place to another: waiting (ready, delayed, by key), underway, or ended.
  *
  * A job's body stays where it was inserted. Its changing fields are in a narrow row that moves from table to table.
  */
@@ -47,7 +47,7 @@ export interface LocatedJob extends MovingFields {
   readonly worker?: number
   /** For a waiting job: its epoch. A cleared job still has its old epoch, and counts as cancelled. */
   readonly epoch?: number
-  readonly isHeld?: true
+  readonly isByKey?: true
   /** The job waits in a ready range. */
   readonly inRange?: true
   readonly clock?: number
@@ -90,13 +90,13 @@ export interface UpTo {
 export class JobLocations {
   readonly #readyRanges: ReadyRanges
   readonly #outOf: Readonly<
-    Record<'underway' | 'ended' | 'delayed' | 'heldJobs' | 'suspect' | 'ready', SqliteStatement>
+    Record<'underway' | 'ended' | 'delayed' | 'pendingByKey' | 'suspect' | 'ready', SqliteStatement>
   >
   readonly #released: SqliteStatement
   readonly #listOne: SqliteStatement
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
-  readonly #toHeldJobs: ManyRows
+  readonly #toPendingByKey: ManyRows
   readonly #toSuspects: SqliteStatement
   readonly #toEnded: SqliteStatement
   readonly #dropBody: SqliteStatement
@@ -106,7 +106,7 @@ export class JobLocations {
   readonly #inEnded: SqliteStatement
   readonly #inDelayed: SqliteStatement
   readonly #inReady: SqliteStatement
-  readonly #inHeldJobs: SqliteStatement
+  readonly #inPendingByKey: SqliteStatement
   readonly #inSuspects: SqliteStatement
   readonly #cleared: SqliteStatement
   readonly #priority: SqliteStatement
@@ -118,7 +118,9 @@ export class JobLocations {
       ended: db.prepare('delete from rdq_ended where seq = ?'),
       delayed: db.prepare('delete from rdq_delayed where seq = ?'),
       suspect: db.prepare('delete from rdq_suspect where seq = ?'),
-      heldJobs: db.prepare('delete from rdq_held where epoch = ? and key = ? and priority = ? and seq = ?'),
+      pendingByKey: db.prepare(
+        'delete from rdq_pending_by_key where epoch = ? and key = ? and priority = ? and seq = ?',
+      ),
       ready: db.prepare('delete from rdq_ready where epoch = ? and priority = ? and seq = ?'),
     }
     this.#released = db.prepare('insert or ignore into rdq_key_released (queue, key) values (?, ?)')
@@ -128,8 +130,8 @@ export class JobLocations {
     this.#toDelayed = db.prepare(`
       insert into rdq_delayed (seq, epoch, clock, due, priority, attempt, fence, crashes, flags)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-    const heldJobs = 'rdq_held (epoch, key, priority, seq, attempt, fence, crashes, flags)'
-    this.#toHeldJobs = new ManyRows(db, 8, rows => `insert into ${heldJobs} values ${rows}`)
+    const pendingByKey = 'rdq_pending_by_key (epoch, key, priority, seq, attempt, fence, crashes, flags)'
+    this.#toPendingByKey = new ManyRows(db, 8, rows => `insert into ${pendingByKey} values ${rows}`)
     this.#toSuspects = db.prepare(`
       insert into rdq_suspect (seq, epoch, since, priority, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toEnded = db.prepare(`
@@ -158,9 +160,9 @@ export class JobLocations {
       .prepare(`
       select attempt, fence, crashes, flags from rdq_ready where epoch = ? and priority = ? and seq = ?`)
       .raw()
-    this.#inHeldJobs = db
+    this.#inPendingByKey = db
       .prepare(`
-      select attempt, fence, crashes, flags from rdq_held where epoch = ? and key = ? and priority = ? and seq = ?`)
+      select attempt, fence, crashes, flags from rdq_pending_by_key where epoch = ? and key = ? and priority = ? and seq = ?`)
       .raw()
     this.#inSuspects = db
       .prepare('select attempt, fence, crashes, flags, epoch, since from rdq_suspect where seq = ?')
@@ -184,13 +186,13 @@ export class JobLocations {
     const { seq, priority, attempt, fence, crashes, flags } = job
     if (due) {
       this.#toDelayed.run(seq, queue.epoch, clockOf(due), due.at, priority, attempt, fence, crashes, flags)
-      queue.moved(undefined, 'delayed', 1)
+      queue.countMove(undefined, 'delayed', 1)
     } else if (crashes > 0) {
       this.#addSuspect(queue, job, now)
-      queue.moved(undefined, 'pending', 1)
+      queue.countMove(undefined, 'pending', 1)
     } else {
       this.#toReady.run(queue.epoch, priority, seq, attempt, fence, crashes, flags)
-      queue.moved(undefined, 'pending', 1)
+      queue.countMove(undefined, 'pending', 1)
     }
   }
   /** Adds the job to the line of suspects, where it is pending. */
@@ -209,17 +211,17 @@ export class JobLocations {
     this.#toSuspects.run(seq, queue.epoch, since, priority, attempt, fence, crashes, flags)
   }
   /**
-   * Holds a job because its key is held. In a queue that is sorted by key all jobs that may start are held here. The
-   * caller has removed it from the ready jobs. It stays pending.
+   * Adds a job to the pending jobs of its key, because its key is held. In a queue that is sorted by key all jobs that
+   * may start are there. The caller has removed it from the ready jobs.
    */
-  hold(queue: QueueRow, key: string, job: MovingFields): void {
-    this.#toHeldJobs.run(this.#heldJob(queue, key, job))
+  addByKey(queue: QueueRow, key: string, job: MovingFields): void {
+    this.#toPendingByKey.run(this.#rowByKey(queue, key, job))
   }
   /** The same for many, each with its key. */
-  holdAll(queue: QueueRow, jobs: readonly (readonly [key: string, MovingFields])[]): void {
-    this.#toHeldJobs.run(jobs.flatMap(([key, job]) => this.#heldJob(queue, key, job)))
+  addAllByKey(queue: QueueRow, jobs: readonly (readonly [key: string, MovingFields])[]): void {
+    this.#toPendingByKey.run(jobs.flatMap(([key, job]) => this.#rowByKey(queue, key, job)))
   }
-  #heldJob({ epoch }: QueueRow, key: string, job: MovingFields): SqliteValue[] {
+  #rowByKey({ epoch }: QueueRow, key: string, job: MovingFields): SqliteValue[] {
     const { seq, priority, attempt, fence, crashes, flags } = job
     return [epoch, key, priority, seq, attempt, fence, crashes, flags]
   }
@@ -228,7 +230,7 @@ export class JobLocations {
     const { state, startedWall, stoppedWall, error, value } = ending
     const { keep } = queue
     const forMs = keptMs(keep, state)
-    queue.moved(undefined, state, 1)
+    queue.countMove(undefined, state, 1)
     if (job.crashes > 0) queue.suspects--
     if (!(forMs > 0)) return this.drop(job.seq, job.flags, state, now, keep.idsMs)
     const { seq, attempt, fence, crashes, flags } = job
@@ -302,8 +304,8 @@ export class JobLocations {
     if (key === null && priority === 0 && this.#readyRanges.has(epoch, seq)) {
       return { ...carriedOf(seq, priority, []), epoch, inRange: true }
     }
-    const heldJob = this.#inHeldJobs.get(epoch, key ?? keyless, priority, seq) as number[] | undefined
-    return heldJob && { ...carriedOf(seq, priority, heldJob), epoch, isHeld: true }
+    const pendingByKey = this.#inPendingByKey.get(epoch, key ?? keyless, priority, seq) as number[] | undefined
+    return pendingByKey && { ...carriedOf(seq, priority, pendingByKey), epoch, isByKey: true }
   }
   /** A cleared job is cancelled, even if it has not been swept out yet. */
   #clearedOne(queue: QueueRow, found: Omit<LocatedJob, 'state'>): LocatedJob {
@@ -320,8 +322,8 @@ export class JobLocations {
     else if (found.due !== undefined) this.#outOf.delayed.run(seq)
     else if (found.since !== undefined) this.#outOf.suspect.run(seq)
     else if (found.inRange) this.#readyRanges.takeOne(epoch, seq)
-    else if (found.isHeld) {
-      this.#outOf.heldJobs.run(epoch, key ?? keyless, priority, seq)
+    else if (found.isByKey) {
+      this.#outOf.pendingByKey.run(epoch, key ?? keyless, priority, seq)
       // The next job of the key may cost less than this one, which may have had no capacity.
       if (queue.sorted && key !== null) this.#released.run(queue.queueId, key)
     } else this.#outOf.ready.run(epoch, priority, seq)
@@ -357,7 +359,7 @@ export class UnderwayRows {
       insert into rdq_underway (${columns}) select ?, ?, ?, seq, 1, 1, 0, 0, 0 from rdq_job where seq >= ? and seq < ?`)
     this.#ofKey = db.prepare(`
       insert into rdq_underway (${columns}, key) select ?, ?, ?, ${next}, 0, ?
-      from rdq_held where epoch = ? and key = ? and (priority, seq) <= (?, ?)`)
+      from rdq_pending_by_key where epoch = ? and key = ? and (priority, seq) <= (?, ?)`)
   }
 
   add({ queueId }: QueueRow, exchange: number, starts: readonly StartedJob[]): void {
@@ -387,7 +389,7 @@ export class UnderwayRows {
     this.#ready.run(this.#worker, queueId, exchange, offset, numbered, epoch, priority, seq)
     return true
   }
-  /** Adds all held jobs of the key up to that one; nothing is charged for them. */
+  /** Adds all pending jobs of the key up to that one; nothing is charged for them. */
   addOfKey({ queueId, epoch }: QueueRow, exchange: number, key: string, { priority, seq }: UpTo): void {
     this.#ofKey.run(this.#worker, queueId, exchange, key === keyless ? null : key, epoch, key, priority, seq)
   }

@@ -127,7 +127,7 @@ export class QueueRow implements QueueState {
    * The only way to change the counts: that many jobs were in the state `from`, and are in the state `to` now. Undefined:
    * they are counted in no state.
    */
-  moved(from: JobState | undefined, to: JobState | undefined, jobs: number): void {
+  countMove(from: JobState | undefined, to: JobState | undefined, jobs: number): void {
     if (jobs === 0) return
     if (from) this.#counts[from] -= jobs
     if (to) this.#counts[to] += jobs

@@ -15,7 +15,7 @@ export const awaitingVerdict = 4
  * A run of the job ended with its process, and it is unknown whether it was launched. The next launch is reported
  * before its body begins.
  */
-export const launchUnknown = 8
+export const unreportedLaunch = 8
 
 /** The worker of jobs and reports that belong to no process. Its row in rdq_worker has no token. */
 export const noWorker = 0
@@ -37,7 +37,7 @@ export interface Step {
  * - `key` of rdq_underway and rdq_continuing_body: filled while the queue sorts its jobs by key (key.ts). The triggers
  *   record the keys to check again because a body of theirs has ended, whatever statement removes its row.
  * - `listed`: 1 if rdq_job_listed is needed to find the job by its key. A job that was put among those of its key is found
- *   in rdq_held and in rdq_underway_key, and listed only once it waits elsewhere. Most never do.
+ *   in rdq_pending_by_key and in rdq_underway_key, and listed only once it waits elsewhere. Most never do.
  * - `rate`: whose starts they are: the number of a queue, or a negative number of a key or of a named rule.
  * - `fence`, `attempt`, `crashes`, `flags` move with a job from table to table, so that its body is never updated.
  * - instants `…_at` are of the file's own steady clock (file/clock.ts), `…_wall` of the wall clock.
@@ -163,7 +163,7 @@ create table rdq_delayed (
 create index rdq_delayed_due on rdq_delayed (epoch, clock, due);
 create index rdq_delayed_suspect on rdq_delayed (epoch, clock, due) where crashes > 0;
 
-create table rdq_held (
+create table rdq_pending_by_key (
   epoch integer not null,
   key text not null,
   priority real not null,
@@ -174,7 +174,7 @@ create table rdq_held (
   flags integer not null,
   primary key (epoch, key, priority, seq)
 ) strict, without rowid;
-create index rdq_held_suspect on rdq_held (epoch, key, priority, seq) where crashes > 0;
+create index rdq_pending_by_key_suspect on rdq_pending_by_key (epoch, key, priority, seq) where crashes > 0;
 
 create table rdq_key_hold (
   queue integer not null,

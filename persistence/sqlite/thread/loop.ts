@@ -5,9 +5,9 @@
  * The store has the SQL, other modules have the rules of a queue, and run-thread.ts listens to the port.
  */
 import { type Clock, systemClock, type Timer } from '../../../lib/clock.ts'
-import { BusyWait, busyRetryMs } from '../../durable/busy-wait.ts'
 import { refusedForGood, toWire } from '../../durable/errors.ts'
-import { batchLength, isPatient, isQuery } from '../../durable/request-batch.ts'
+import { BusyWait, busyRetryMs } from '../../durable/execute/busy-wait.ts'
+import { batchLength, isPatient, isQuery } from '../../durable/execute/request-batch.ts'
 import type {
   ExchangeReply,
   NumberedReply,
@@ -147,9 +147,9 @@ export class ThreadLoop {
       for (const [id, request] of requests)
         if (isQuery(request.kind)) replies.push([id, this.#read(request as QueryRequest)])
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
-      this.#wakeOthers()
+      this.#wakeQueues()
       this.#happened()
-      if (this.#seen === undefined) this.#watchOthersNow()
+      if (this.#seen === undefined) this.#watchProcessesNow()
       takeArrived()
     }
     if (this.#isShuttingDown && !this.#gone && this.#requests.length + this.#refusedExchanges.length === 0)
@@ -157,7 +157,7 @@ export class ThreadLoop {
   }
 
   /** Wakes the queues of this process that the last transaction lets start a job earlier. */
-  #wakeOthers(): void {
+  #wakeQueues(): void {
     const { store, post } = this.#parts
     const woken = store.takeQueuesToWake()
     if (store.takeSuspectWake() || woken === 'all') post({ kind: 'changed' })
@@ -337,7 +337,7 @@ export class ThreadLoop {
     if (!this.#guardFile()) return
     try {
       // Also right after falling asleep, because earlier writes were not reported.
-      this.#watchOthers()
+      this.#watchProcesses()
       this.#checkLiveness(now, passedMs)
       if (this.#wrote && now - this.#workedAt > checkpointAfterMs) {
         this.#wrote = false
@@ -356,20 +356,20 @@ export class ThreadLoop {
     if (now - this.#workedAt < quietAfterMs) return busyWatchMs
     const { opening, watchLog } = this.#parts
     if (this.#workers.length > 0 || this.#wrote || !watchLog) return quietWatchMs
-    this.#asleep ??= watchLog(() => this.#watchOthersNow())
+    this.#asleep ??= watchLog(() => this.#watchProcessesNow())
     if (!this.#asleep) return quietWatchMs
     return Math.min(sleepMs, opening.stallMs / 4)
   }
-  #watchOthersNow(): void {
+  #watchProcessesNow(): void {
     try {
-      this.#watchOthers()
+      this.#watchProcesses()
     } catch (error) {
       // The next tick checks again.
       if (faultOf(error) !== 'busy') this.#reportTrouble(fileError(this.#parts.opening.path, error))
     }
   }
   /** Checks for commits and deaths of other processes. */
-  #watchOthers(): void {
+  #watchProcesses(): void {
     const { store, watch, post } = this.#parts
     const version = this.#version.get()
     const changed = version !== this.#seen

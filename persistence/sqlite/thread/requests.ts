@@ -1,4 +1,4 @@
-/** How the thread classifies requests, and replies that it gives to many. */
+/** Replies of the thread to requests that it could not store. */
 
 import { toWire } from '../../durable/errors.ts'
 import type {

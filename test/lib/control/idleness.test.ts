@@ -7,7 +7,7 @@ test('idleness: a queue is idle once its backlog is open, and nothing waits, run
     opening: { session: { counts } },
     intake: { empty: true },
     dispatch: { noneInFlight: true },
-    commands: { reporting: false },
+    commands: { announcing: false },
   }
   const isIdle = (parts: object): boolean => new Idleness({ ...idle, ...parts } as unknown as IdlenessParts).isIdle
   const withCounts = (more: object): object => ({ opening: { session: { counts: { ...counts, ...more } } } })
@@ -16,6 +16,6 @@ test('idleness: a queue is idle once its backlog is open, and nothing waits, run
   t.false(isIdle({ opening: { session: undefined } }), 'not open')
   t.false(isIdle({ intake: { empty: false } }), 'a put is on its way')
   t.false(isIdle({ dispatch: { noneInFlight: false } }), 'an exchange may bring an ending')
-  t.false(isIdle({ commands: { reporting: true } }), 'an ending is not announced')
+  t.false(isIdle({ commands: { announcing: true } }), 'an ending is not announced')
   for (const state of ['pending', 'delayed', 'underway']) t.false(isIdle(withCounts({ [state]: 1 })), state)
 })

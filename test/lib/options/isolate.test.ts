@@ -1,6 +1,6 @@
 import test from 'ava'
+import { inThread } from '../../../lib/in-thread/index.ts'
 import { DispatchQueue, MemoryBacklog } from '../../../lib/index.ts'
-import { inThread } from '../../../lib/isolate/index.ts'
 import { parseIsolate } from '../../../lib/options/isolate.ts'
 
 const url = new URL('../../support/isolated-handler.js', import.meta.url)

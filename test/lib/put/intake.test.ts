@@ -10,9 +10,9 @@ import { OutcomeUnknownError, QueueFullError, StoreError } from '../../../lib/er
 import type { JobRecord } from '../../../lib/job.ts'
 import { Lifecycle } from '../../../lib/lifecycle.ts'
 import type { PutOptions } from '../../../lib/options/options.ts'
+import type { PutCall } from '../../../lib/put/entries.ts'
 import { Intake, type IntakeParts, maxCommandsInLoopTurn } from '../../../lib/put/intake.ts'
 import { PlainJobs } from '../../../lib/put/plain-jobs.ts'
-import type { PutCall } from '../../../lib/put/requests.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 

@@ -3,8 +3,8 @@ import test from 'ava'
 import type { BacklogSession, PutBatch } from '../../../lib/backlog.ts'
 import { IdConflictError, OutcomeUnknownError, QueueFullError, StoreError } from '../../../lib/errors.ts'
 import { JobRecord } from '../../../lib/job.ts'
+import { type QueueBound, recordsOf, type WaitingEntry } from '../../../lib/put/entries.ts'
 import { Refusals } from '../../../lib/put/refusals.ts'
-import { type QueueBound, recordsOf, type WaitingEntry } from '../../../lib/put/requests.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 
 const names = (records: Iterable<JobRecord>): string[] => [...records].map(({ payload }) => `${payload}`)

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
-import type { PutCall } from '../../../lib/put/requests.ts'
+import type { PutCall } from '../../../lib/put/entries.ts'
 import { WaitingIds } from '../../../lib/put/waiting-ids.ts'
 
 function given(id: string): JobRecord {

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
-import type { PutCall } from '../../../lib/put/requests.ts'
+import type { PutCall } from '../../../lib/put/entries.ts'
 import { endOfFitting, WaitingPuts } from '../../../lib/put/waiting-puts.ts'
 
 function one(payload: number, id?: string): JobRecord {

@@ -1,7 +1,7 @@
 /** Which puts can be withdrawn, and what becomes of a withdrawn one when its turn comes. */
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
-import { CommandEntry, type PutCall } from '../../../lib/put/requests.ts'
+import { CommandEntry, type PutCall } from '../../../lib/put/entries.ts'
 import { Withdrawals } from '../../../lib/put/withdrawals.ts'
 
 const job = (payload: unknown): JobRecord => new JobRecord('', payload, 0, 0)

@@ -56,7 +56,7 @@ test('lost runs: reading a job that went on elsewhere does not hide that its run
 
 test('lost runs: a run that was lost before stays lost', t => {
   const record = job(1)
-  identities.forget(record)
+  identities.noLongerRuns(record)
 
   t.deepEqual([...lostRunsOf(reported(1), [ending(record, 2)], [], identities)], [1])
 })

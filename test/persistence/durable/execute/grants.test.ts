@@ -1,7 +1,6 @@
 /** What becomes of the starts that a claim has charged. */
 import test from 'ava'
 import type { Grant } from '../../../../lib/backlog.ts'
-import { rateOfKey } from '../../../../persistence/durable/execute/all-keys.ts'
 import {
   confirmStarts,
   correctStarts,
@@ -9,6 +8,7 @@ import {
   refundStarts,
   returnStarts,
 } from '../../../../persistence/durable/execute/grants.ts'
+import { rateOfKey } from '../../../../persistence/durable/simple-store/all-keys.ts'
 import { ruleOf } from '../../../../testing/history-builder.ts'
 import { LimitsInMaps, type MapQueue, mapQueue } from '../../../support/limits-in-maps.ts'
 

@@ -162,13 +162,13 @@ test('throttled: thousands of jobs of a held key become ready in bounded steps',
   t.is(before.nextLookAt, 0)
   p.exchange({ room: 9 })
   t.deepEqual(p.claimed(9), ['free'])
-  t.is(p.rows('rdq_held'), 2_500)
+  t.is(p.rows('rdq_pending_by_key'), 2_500)
 
   const let1 = p.pass(50).exchange()
-  t.deepEqual([p.rows('rdq_held'), let1.nextLookAt], [1_500, 50])
+  t.deepEqual([p.rows('rdq_pending_by_key'), let1.nextLookAt], [1_500, 50])
   p.exchange()
   p.exchange()
 
-  t.deepEqual([p.rows('rdq_held'), p.rows('rdq_key_hold')], [0, 0])
+  t.deepEqual([p.rows('rdq_pending_by_key'), p.rows('rdq_key_hold')], [0, 0])
   t.deepEqual(p.claimed(2), ['0', '1'])
 })

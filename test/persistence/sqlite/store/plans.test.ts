@@ -32,7 +32,7 @@ const sorted = [
   /u\.exchange = \?/,
   /^select seq from rdq_underway/,
   // Pages of a list: pending besides held ones, and delayed ones by priority.
-  /rdq_held where epoch/,
+  /rdq_pending_by_key where epoch/,
   /from rdq_delayed where epoch = \? and \(priority, seq\)/,
   /from rdq_delayed d cross join rdq_job/,
 ]

@@ -11,7 +11,7 @@ const tables = [
   'rdq_job',
   'rdq_ready',
   'rdq_delayed',
-  'rdq_held',
+  'rdq_pending_by_key',
   'rdq_underway',
   'rdq_ended',
   'rdq_last_run',
@@ -132,7 +132,7 @@ test('list: a step visits a bounded number of jobs, however few match, and all s
   p.put(Array.from({ length: 1_499 }, (_, i) => `plain ${i}`))
   const running = p.claim(1_000)
   p.exchange({ settled: running.slice(0, 500).map(job => ({ ...job, kind: 'failed' })) })
-  t.true(p.rows('rdq_held') > 500 && p.rows('rdq_ready_range') === 1)
+  t.true(p.rows('rdq_pending_by_key') > 500 && p.rows('rdq_ready_range') === 1)
   const all = Array.from({ length: 5_500 }, (_, i) => p.find(first + i) as JobRow)
 
   for (const state of [undefined, 'pending', 'delayed', 'underway', 'failed'] as const) {

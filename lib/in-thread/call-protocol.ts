@@ -1,5 +1,5 @@
 /** The messages between `inThread` and its threads. A thread has one call at a time. */
-import type { WireError } from './wire-error.ts'
+import type { WireError } from '../isolate/wire-error.ts'
 
 /** The function to call: the default export of a module, or a function made of its text. */
 export type FunctionSource = { readonly module: string } | { readonly text: string }

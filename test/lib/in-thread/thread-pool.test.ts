@@ -1,8 +1,8 @@
 import test from 'ava'
 import { systemClock } from '../../../lib/clock.ts'
 import { OptionError, ThreadEndedError } from '../../../lib/errors.ts'
-import { type CallThread, startCallThread } from '../../../lib/isolate/call-thread.ts'
-import { ThreadPool, type ThreadPoolParts } from '../../../lib/isolate/thread-pool.ts'
+import { type CallThread, startCallThread } from '../../../lib/in-thread/call-thread.ts'
+import { ThreadPool, type ThreadPoolParts } from '../../../lib/in-thread/thread-pool.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 
 const module = new URL('../../support/thread-functions.js', import.meta.url).href

@@ -1,5 +1,6 @@
 /** What is found by looking at all jobs of a queue, and in which order. */
 import test from 'ava'
+import { noCounts } from '../../../../persistence/durable/execute/queue-state.ts'
 import {
   countsOf,
   jobsToForget,
@@ -11,9 +12,8 @@ import {
   startBefore,
   takeCancels,
   waitingJobs,
-} from '../../../../persistence/durable/execute/all-jobs.ts'
-import { noCounts } from '../../../../persistence/durable/execute/queue-state.ts'
-import { newJob, type StoredJob } from '../../../../persistence/durable/execute/stored-job.ts'
+} from '../../../../persistence/durable/simple-store/all-jobs.ts'
+import { newJob, type StoredJob } from '../../../../persistence/durable/simple-store/stored-job.ts'
 
 const job = (seq: number, facts: Partial<StoredJob> = {}): StoredJob => ({
   ...newJob(seq, { ids: [`job ${seq}`], payloads: ['1'], queuedAt: [0], priorities: undefined }, 0, undefined),

@@ -1,8 +1,8 @@
 /** Starts the threads of `inThread`. */
 import { Worker } from 'node:worker_threads'
 import { ModuleLoadError } from '../errors.ts'
+import { bundleRemedy } from '../isolate/loaded-module.ts'
 import type { FromCallThread, ToCallThread } from './call-protocol.ts'
-import { bundleRemedy } from './loaded-module.ts'
 
 /** A started thread. */
 export interface CallThread {

@@ -5,7 +5,7 @@
  */
 import type { KeyReport, StateCounts } from '../../../lib/backlog.ts'
 import { maxClaimed, maxPruned } from '../../../lib/decisions/bounds.ts'
-import { isWaiting } from '../../../lib/decisions/commands.ts'
+import { isWaiting } from '../../../lib/decisions/command-states.ts'
 import { dueCheckAt, dueOf } from '../../../lib/decisions/due.ts'
 import { inOrderOfStart, listOrder } from '../../../lib/decisions/order.ts'
 import { inOrderOfSuspects } from '../../../lib/decisions/suspects.ts'
@@ -13,17 +13,17 @@ import { tagOnArrival } from '../../../lib/limits/fairness.ts'
 import { heldUntil } from '../../../lib/limits/hold.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
 import type { Scope } from '../../../lib/limits/limit.ts'
+import { Admission, claimFacts, grantOfCharges } from '../execute/admission.ts'
+import { claimAmongSuspects, claimEach, type JobClaim } from '../execute/claim.ts'
+import { claimInTurns, type JobsInTurn, type KeyInTurn, KeysInTurn } from '../execute/claim-in-turns.ts'
+import { ClaimReply } from '../execute/claim-reply.ts'
+import type { Claimed, LoggedReply } from '../execute/exchange.ts'
+import { countedUntil } from '../execute/grants.ts'
+import type { LimitStore } from '../execute/limit-store.ts'
+import { unrun } from '../execute/moves.ts'
+import type { QueueState } from '../execute/queue-state.ts'
+import type { Claimant, SuspectLine } from '../execute/suspect-line.ts'
 import type { ExchangeRequest, JobRow, ListReply, ListRequest } from '../store.ts'
-import type { Claimant, SuspectLine } from '../suspect-line.ts'
-import { Admission, claimFacts, grantOfCharges } from './admission.ts'
-import { claimAmongSuspects, claimEach, type JobClaim } from './claim.ts'
-import { claimInTurns, type JobsInTurn, type KeyInTurn, KeysInTurn } from './claim-in-turns.ts'
-import { ClaimReply } from './claim-reply.ts'
-import type { Claimed, LoggedReply } from './exchange.ts'
-import { countedUntil } from './grants.ts'
-import type { LimitStore } from './limit-store.ts'
-import { unrun } from './moves.ts'
-import type { QueueState } from './queue-state.ts'
 import { becomesUnderway, claimedExtras, ends, rowOfJob, type StoredJob, waits } from './stored-job.ts'
 
 type Jobs = readonly StoredJob[]
@@ -163,7 +163,7 @@ export function claimFrom<Queue extends ClaimedQueue>(
   const others = pending.filter(({ crashes, aside }) => crashes === 0 && !aside)
   const running = store.here.filter(({ awaitingVerdict }) => !awaitingVerdict)
   const suspectHere = running.find(({ crashes, abandoned }) => crashes > 0 && !abandoned)
-  line.runs(suspectHere)
+  line.noteRun(suspectHere)
   const claimant: Claimant = {
     ...{ queue: queue.queueId, now, running: suspectHere, nothingUnderway: () => running.length === 0 },
     canDrain: () => !store.hasOtherBodies && running.every(({ abandoned }) => !abandoned),

@@ -9,9 +9,9 @@ import { cautionOf } from '../../../lib/decisions/crash-outcome.ts'
 import { type Due, dueOf } from '../../../lib/decisions/due.ts'
 import { keptMs } from '../../../lib/decisions/keep.ts'
 import { resetByRetry } from '../../../lib/decisions/transitions.ts'
+import type { Ending } from '../execute/moves.ts'
+import type { QueueState } from '../execute/queue-state.ts'
 import type { JobRow, JobRowExtras, PutRequest } from '../store.ts'
-import type { Ending } from './moves.ts'
-import type { QueueState } from './queue-state.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 /** Fields that few jobs have. */

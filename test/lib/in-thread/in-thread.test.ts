@@ -6,7 +6,7 @@ import { isMainThread, threadId } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 import { expectTypeOf } from 'expect-type'
 import { OptionError, PayloadError } from '../../../lib/errors.ts'
-import { type HandlerUrl, inThread, ModuleLoadError, ThreadEndedError, transfer } from '../../../lib/isolate/index.ts'
+import { type HandlerUrl, inThread, ModuleLoadError, ThreadEndedError, transfer } from '../../../lib/in-thread/index.ts'
 import { remove, temporary } from '../../support/temporary-folder.ts'
 
 type Functions = typeof import('../../support/thread-functions.ts')

@@ -1,32 +1,32 @@
 /**
- * The entry for a store that does its work by the procedures of this folder: their operations as one interface, and the
- * procedures that its own operations call.
+ * The entry for a store that keeps a job as one record: the operations of all procedures (../execute/) as one interface,
+ * and what such a store needs to implement them.
  */
 import type { Scope } from '../../../lib/limits/limit.ts'
+import { type CommandedJob, type CommandStore, executeCommand } from '../execute/command.ts'
+import { type ExchangeStore, executeExchange } from '../execute/exchange.ts'
+import type { LimitStore } from '../execute/limit-store.ts'
+import { type ExplainedJob, type ExplainStore, explain, type KeyReportStore, reportKeys } from '../execute/queries.ts'
+import type { QueueState } from '../execute/queue-state.ts'
+import { type DetachStore, detach, type LeftByCrash } from '../execute/recovery.ts'
+import { type AttachStore, attach, type PutStore, put, type RequestStore } from '../execute/requests.ts'
+import type { LeftByRun, SettleStore } from '../execute/settle.ts'
 import type * as wire from '../store.ts'
-import { type CommandedJob, type CommandStore, executeCommand } from './command.ts'
-import { type ExchangeStore, executeExchange } from './exchange.ts'
-import type { LimitStore } from './limit-store.ts'
-import { type ExplainedJob, type ExplainStore, explain, type KeyReportStore, reportKeys } from './queries.ts'
-import type { QueueState } from './queue-state.ts'
-import { type DetachStore, detach, type LeftByCrash } from './recovery.ts'
-import { type AttachStore, attach, type PutStore, put, type RequestStore } from './requests.ts'
-import type { LeftByRun, SettleStore } from './settle.ts'
 
-export { claimFacts } from './admission.ts'
+export { claimFacts } from '../execute/admission.ts'
+export { ClaimReply } from '../execute/claim-reply.ts'
+export { type Claimed, emptyReply, type LoggedReply } from '../execute/exchange.ts'
+export { countedUntil } from '../execute/grants.ts'
+export type { LimitStore, StoredRule } from '../execute/limit-store.ts'
+export { unrun } from '../execute/moves.ts'
+export { noCounts, type QueueState } from '../execute/queue-state.ts'
+export { recoverJob } from '../execute/recovery.ts'
+export { execute, executeEach } from '../execute/requests.ts'
+export { forgetWaits, namedRules } from '../execute/rules.ts'
+export { settleEach } from '../execute/settle.ts'
 export * from './all-jobs.ts'
 export { type KeyedQueue, keyLimits, keyNow, rateOfKey } from './all-keys.ts'
-export { ClaimReply } from './claim-reply.ts'
-export { type Claimed, emptyReply, type LoggedReply } from './exchange.ts'
-export { countedUntil } from './grants.ts'
-export type { LimitStore, StoredRule } from './limit-store.ts'
-export { unrun } from './moves.ts'
-export { noCounts, type QueueState } from './queue-state.ts'
-export { recoverJob } from './recovery.ts'
 export * from './reported.ts'
-export { execute, executeEach } from './requests.ts'
-export { forgetWaits, namedRules } from './rules.ts'
-export { settleEach } from './settle.ts'
 export * from './stored-job.ts'
 
 /** A job as the procedures see it. */

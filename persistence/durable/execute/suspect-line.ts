@@ -10,7 +10,7 @@
  * The order among suspects: within a queue those with fewer crashes first, then by priority, then by put. Between queues,
  * whose priorities cannot be compared, those with fewer crashes first, then the one that has waited longer.
  */
-import { type Standing, suspectPatienceMs } from '../../lib/decisions/suspects.ts'
+import { type Standing, suspectPatienceMs } from '../../../lib/decisions/suspects.ts'
 
 /** How long a process keeps itself empty for a job of another queue, which is notified and may not make an exchange. */
 const maxYieldMs = 1_000
@@ -115,11 +115,11 @@ export class SuspectLine {
     return { claims: 'others', withFirst, nextLookAt: nextLookAt }
   }
   /** The queue claims nothing. If the process is empty by now, the queue whose job must run alone is notified. */
-  passes(claimant: Claimant): void {
+  notePassed(claimant: Claimant): void {
     if (this.#canDrain(claimant) && claimant.nothingUnderway()) this.#giveWayToAlone(claimant.queue, claimant.now)
   }
   /** The queue starts nothing at present. */
-  leaves(queue: number): void {
+  noteLeft(queue: number): void {
     if (this.#waiting.delete(queue)) this.#wakes = true
   }
   /** A suspect of the queue runs. */
@@ -128,7 +128,7 @@ export class SuspectLine {
     this.#running = { seq: run.seq, fence: run.fence }
   }
   /** Called before each claim: the suspect that runs in this process. If the last one has ended, others are woken. */
-  runs(run: SuspectRun | undefined): void {
+  noteRun(run: SuspectRun | undefined): void {
     const last = this.#running
     if (last && (run?.seq !== last.seq || run.fence !== last.fence)) this.#wakes = true
     this.#running = run && { seq: run.seq, fence: run.fence }

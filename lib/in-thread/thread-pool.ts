@@ -11,14 +11,14 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { describeError, ModuleLoadError, OptionError, PayloadError, ThreadEndedError } from '../errors.ts'
+import { loadProblem } from '../isolate/loaded-module.ts'
+import { isDetached, unmarked } from '../isolate/transfer.ts'
+import { fromWireError, toWireError } from '../isolate/wire-error.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 import { Deferred } from '../support/deferred.ts'
 import { Signals } from '../support/signals.ts'
 import type { CallOrder, FromCallThread, FunctionSource } from './call-protocol.ts'
 import type { CallThread, StartCallThread } from './call-thread.ts'
-import { loadProblem } from './loaded-module.ts'
-import { isDetached, unmarked } from './transfer.ts'
-import { fromWireError, toWireError } from './wire-error.ts'
 
 export interface ThreadPoolParts {
   readonly clock: Clock

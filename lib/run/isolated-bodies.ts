@@ -8,23 +8,23 @@ import type { SuspectRoom } from '../backlog.ts'
 import type { Cost } from '../rate/rules.ts'
 import type { Run } from './run.ts'
 
-export interface Elsewhere {
+export interface IsolatedBodies {
   /** Undefined: the backlog decides when suspects run, because one of them may end the whole process. */
   readonly suspectRoom: SuspectRoom | undefined
-  /** The run may begin. It reports through {@link ElsewhereHost}. */
+  /** The run may begin. It reports through {@link IsolatedBodiesHost}. */
   handOver(run: Run): void
   /** Runs that were handed over and are not launched go back, unless they are launched before this arrives. */
   withdraw(): void
 }
 
-/** The launcher, as bodies elsewhere report to it. */
-export interface ElsewhereHost {
+/** The launcher, as bodies in isolates report to it. */
+export interface IsolatedBodiesHost {
   /** The first line of the body is about to run. From here on timeout and blame count. */
-  launchedElsewhere(run: Run): void
+  launchedInIsolate(run: Run): void
   /** The first line of the body has run, or never will: the isolate is gone. From here on the rate counts. */
-  confirmedElsewhere(run: Run): void
-  finishedElsewhere(run: Run, value: unknown): void
-  failedElsewhere(run: Run, error: unknown): void
+  confirmedInIsolate(run: Run): void
+  finishedInIsolate(run: Run, value: unknown): void
+  failedInIsolate(run: Run, error: unknown): void
   /** The body was never launched, and will not be. */
   notLaunched(run: Run): void
   /** The isolate was replaced because of another body: the job goes back, and nothing counts against it. */

@@ -14,7 +14,7 @@ import {
   takeCancel,
   waits,
   waitsAnew,
-} from '../../../../persistence/durable/execute/stored-job.ts'
+} from '../../../../persistence/durable/simple-store/stored-job.ts'
 
 const keep = { finishedMs: 1_000, failedMs: 0, cancelledMs: 0, idsMs: 0, results: true, most: 10 }
 const put = { ids: ['a', 'b'], payloads: ['1', '2'], queuedAt: [5, 6], priorities: undefined }

@@ -3,10 +3,10 @@ import Module from 'node:module'
 import { join } from 'node:path'
 import { parentPort } from 'node:worker_threads'
 import { describeError } from '../errors.ts'
+import { defaultFunctionOf } from '../isolate/loaded-module.ts'
+import { unmarked } from '../isolate/transfer.ts'
+import { fromWireError, toWireError } from '../isolate/wire-error.ts'
 import type { FromCallThread, FunctionSource, ToCallThread } from './call-protocol.ts'
-import { defaultFunctionOf } from './loaded-module.ts'
-import { unmarked } from './transfer.ts'
-import { fromWireError, toWireError } from './wire-error.ts'
 
 type Call = (...args: unknown[]) => unknown
 

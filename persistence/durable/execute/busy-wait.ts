@@ -1,6 +1,7 @@
 /** How requests wait while others keep the store busy, and which of them are refused after a long wait. */
+
+import type { NumberedRequest } from '../store.ts'
 import { isPatient } from './request-batch.ts'
-import type { NumberedRequest } from './store.ts'
 
 /** After this time all requests are refused but exchanges and detaches, which continue to wait. */
 const maxBusyMs = 10_000

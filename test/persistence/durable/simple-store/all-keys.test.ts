@@ -1,7 +1,7 @@
 /** What holds for the keys of a queue, in a store that has all of them at hand. */
 import test from 'ava'
 import { parseKeys } from '../../../../lib/limits/keys.ts'
-import { rateOfKey } from '../../../../persistence/durable/execute/all-keys.ts'
+import { rateOfKey } from '../../../../persistence/durable/simple-store/all-keys.ts'
 import { ruleOf } from '../../../../testing/history-builder.ts'
 import { LimitsInMaps, mapQueue } from '../../../support/limits-in-maps.ts'
 

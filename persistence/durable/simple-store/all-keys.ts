@@ -7,8 +7,8 @@ import { tagAfterChange, tagAfterReturn } from '../../../lib/limits/fairness.ts'
 import { type KeyOverride, type KeySettings, noKeys, settingsOf } from '../../../lib/limits/keys.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
 import { sameRules, withLearned } from '../../../lib/rate/rules.ts'
+import type { LimitStore } from '../execute/limit-store.ts'
 import type { ClaimedQueue, KeyNow } from './all-jobs.ts'
-import type { LimitStore } from './limit-store.ts'
 
 export interface KeyedQueue extends ClaimedQueue {
   readonly overrides: Map<string, KeyOverride>
@@ -18,7 +18,7 @@ export interface KeyedQueue extends ClaimedQueue {
 /** Of the operations on limits, those on keys. */
 type KeyLimits<Queue> = Pick<
   LimitStore<Queue, KeyNow>,
-  'chargingRate' | 'returnTurn' | 'overridesRates' | 'overrides' | 'override' | 'setOverride' | 'keysDeclared'
+  'rateToCharge' | 'returnTurn' | 'overridesRates' | 'overrides' | 'override' | 'setOverride' | 'keysDeclared'
 >
 
 /** The settings and facts of the key, of which so many bodies run. */
@@ -33,7 +33,7 @@ export function rateOfKey(queue: KeyedQueue, { name }: Pick<FurtherStart, 'name'
 }
 export function keyLimits<Queue extends KeyedQueue>(): KeyLimits<Queue> {
   return {
-    chargingRate: (_queue, { rate }) => rate,
+    rateToCharge: (_queue, { rate }) => rate,
     returnTurn: (queue, key) => {
       if (!queue.tags.has(key)) queue.tags.set(key, queue.keyClock)
       retag(queue, key, tagAfterReturn)

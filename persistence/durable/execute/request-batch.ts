@@ -2,8 +2,8 @@
  * Facts about requests that every connection to a store needs: how many share a transaction, and which must not be
  * refused.
  */
-import { maxJobsInTransaction } from '../../lib/decisions/bounds.ts'
-import type { NumberedRequest, QueryRequest, Request } from './store.ts'
+import { maxJobsInTransaction } from '../../../lib/decisions/bounds.ts'
+import type { NumberedRequest, QueryRequest, Request } from '../store.ts'
 
 /** How many of these requests, from the first, go into one transaction. */
 export function batchLength(requests: readonly NumberedRequest[]): number {

@@ -4,6 +4,6 @@
  */
 
 export { ModuleLoadError, ThreadEndedError } from '../errors.ts'
+export { type Transferred, transfer } from '../isolate/transfer.ts'
 export type { HandlerUrl } from '../options/isolate.ts'
 export { type InThreadOptions, inThread } from './in-thread.ts'
-export { type Transferred, transfer } from './transfer.ts'

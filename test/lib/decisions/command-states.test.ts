@@ -1,5 +1,11 @@
 import test from 'ava'
-import { cancelEffect, isWaiting, knownJob, refuseByState, type StateCommand } from '../../../lib/decisions/commands.ts'
+import {
+  cancelEffect,
+  isWaiting,
+  knownJob,
+  refuseByState,
+  type StateCommand,
+} from '../../../lib/decisions/command-states.ts'
 import { JobStateError, JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
 

@@ -2,7 +2,7 @@
 import test from 'ava'
 import type { LoggedReply } from '../../../../persistence/durable/execute/exchange.ts'
 import { emptyReply } from '../../../../persistence/durable/execute/exchange.ts'
-import { type ReportedQueue, reportsOf } from '../../../../persistence/durable/execute/reported.ts'
+import { type ReportedQueue, reportsOf } from '../../../../persistence/durable/simple-store/reported.ts'
 import type { ExchangeRequest } from '../../../../persistence/durable/store.ts'
 
 const crash = (seq: number, worker?: string) => ({ seq, row: undefined, worker, exchange: 0 })

@@ -15,7 +15,7 @@ const maxProgress = 100
 
 const none: readonly object[] = []
 
-export class Outbox {
+export class IsolateReports {
   /** The number of the last call whose first line has run or is about to. */
   started = 0
   /** The number of the last call whose first line has run. */

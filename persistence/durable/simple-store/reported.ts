@@ -2,9 +2,10 @@
  * Reports to queue objects, and the replies that carried them, kept until a queue object acknowledges them: crash
  * reports, and the parts of a reply that nothing else shows.
  */
+
+import { type ExchangeStore, emptyReply, type LoggedReply } from '../execute/exchange.ts'
+import type { DetachStore } from '../execute/recovery.ts'
 import type { JobRow } from '../store.ts'
-import { type ExchangeStore, emptyReply, type LoggedReply } from './exchange.ts'
-import type { DetachStore } from './recovery.ts'
 
 /** A report for a worker, and the exchange whose reply carried it; 0: none has so far. */
 export interface Reported {
