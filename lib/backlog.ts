@@ -202,7 +202,7 @@ export type SettleKind =
   | 'interrupted'
   | 'notLaunched'
 
-/** One ending, as settle/error-settlement.ts decided it. */
+/** How a run ended, or that its job goes back. If the body threw, settle/error-settlement.ts decided. */
 export interface Settlement {
   readonly record: JobRecord
   /** The job's fence at the claim. With any other fence the settle is ignored, because the run has lost its job. */
@@ -273,7 +273,7 @@ export interface Exchange {
    */
   suspectRoom?: SuspectRoom | undefined
   settled: Settlement[]
-  /** Starts whose launch confirms them: the grant and the instant of each. */
+  /** Launches of jobs that a rate has granted: the start counts at this instant, instead of at the end of its grace. */
   confirmed: { readonly grant: Grant; readonly at: number }[]
   /** Claimed jobs whose bodies run, or are about to. From here on a crash of this process counts against them. */
   launchReports: {

@@ -473,9 +473,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
 
   /**
-   * Cancels a job, or the put of that id that waits for space. Resolves true if that changed anything, or if the process
-   * that runs the job received the request to cancel it. The job settles at once; a running body keeps its slot until
-   * it ends.
+   * Cancels a job, or the put of that id that waits for space. Resolves true if that changed anything, or if the cancel
+   * was requested from another process that runs the job. A job that waits or runs here settles at once; a running body
+   * keeps its slot until it ends.
    */
   async cancel(target: Job<Payload, Result> | string, reason?: unknown): Promise<boolean> {
     return this.#commands.cancel(targetOf(target as Job), reason)

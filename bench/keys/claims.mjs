@@ -54,7 +54,7 @@ function claims(makeQueue, { keys, free = keys, options }) {
     await queue.stop()
     const median = name =>
       percentile(
-        cycles.slice(1).map(cycle => cycle[name]),
+        cycles.slice(params.warm).map(cycle => cycle[name]),
         0.5,
       )
     return Object.fromEntries(['run', 'clock', 'put'].map(name => [name, (median(name) * 1_000) / params.n]))
@@ -78,12 +78,17 @@ const keyed = {
   '100,000 keys, all but one blocked': { keys: many, free: 1 },
 }
 
-function claimsPart(name, where, makeQueue) {
+/**
+ * @param {{ cycles: number, warm: number, rounds?: number }} size How often the jobs are put and run in a process, and how
+ *   many of these times do not count, because the code is not warm.
+ */
+function claimsPart(name, where, makeQueue, { rounds, ...size }) {
   const contenders = { 'no keys': { keys: 0 }, ...keyed }
   return {
     name,
     title: ({ n }) => `${count(n)} jobs ${where}, width ${width}, from the resume of a paused queue until settled`,
-    params: quick => ({ n: many, cycles: quick ? 3 : 5 }),
+    ...(rounds && { rounds }),
+    params: quick => ({ n: many, ...size, ...(quick && { cycles: size.warm + 1 }) }),
     contenders: Object.fromEntries(
       Object.entries(contenders).map(([contender, keys]) => [contender, claims(makeQueue, keys)]),
     ),
@@ -100,4 +105,7 @@ function claimsPart(name, where, makeQueue) {
   }
 }
 
-export const claimsParts = [claimsPart('memory', 'in memory', inMemory), claimsPart('file', 'on a file', queueOnFile)]
+export const claimsParts = [
+  claimsPart('memory', 'in memory', inMemory, { cycles: 9, warm: 4 }),
+  claimsPart('file', 'on a file', queueOnFile, { cycles: 2, warm: 1, rounds: 2 }),
+]

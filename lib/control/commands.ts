@@ -70,7 +70,8 @@ export class Commands {
     // While a stop waits for bodies, single runs can still be cancelled. Waiting jobs are about to be returned.
     if (lifecycle.stopping) return this.#cancelRun(target, error)
     const command = { kind: 'cancel', target, reason: error, text } as const
-    const { changed, found, unchangedBecause, withdrawn } = await this.#cancelWaiting(command, target, error)
+    const { changed, found, unchangedBecause, withdrawn } = await this.#cancelInBacklog(command, target, error)
+    // Of the queue that runs the job, which may be another process.
     const isRequested = unchangedBecause === 'cancelRequested'
     if (found?.state !== 'underway') return changed.length > 0 || withdrawn || isRequested
     return (await this.#cancelRun(found, error)) || isRequested
@@ -79,7 +80,7 @@ export class Commands {
    * Cancels the job in the backlog. If the backlog has no job of that id, cancels the puts of that id that wait for
    * space, and returns that they were withdrawn.
    */
-  async #cancelWaiting(
+  async #cancelInBacklog(
     command: Command,
     target: JobRef,
     error: CancelledError,

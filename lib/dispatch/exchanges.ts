@@ -136,7 +136,7 @@ export class Exchanges {
     this.wantRoom()
     return Math.max(free - this.#roomInFlight, 0)
   }
-  /** Jobs may start in slots that exchanges in flight may fill. */
+  /** Jobs could start in slots that exchanges in flight may fill: requests `roomUnclaimed` if these slots stay free. */
   wantRoom(): void {
     if (this.#roomInFlight > 0) this.#roomCutShort = true
   }

@@ -187,7 +187,7 @@ export class Isolate {
     this.#post({ kind: 'abort', call: call.number, reason: toWireError(reason) })
     if (call.started) this.#watch(call)
   }
-  /** The body must end within its grace. */
+  /** The body must end within its grace. A stop waits for that (`waitMs` in lib/control/shutdown.ts). */
   #watch(call: Call): void {
     const { clock, graceMs } = this.#parts
     call.timer = clock.at(clock.now() + graceMs, () => {

@@ -8,7 +8,7 @@ export interface ConnectionEvents {
   opened(): void
   /** Replies, in the order in which the store gave them. */
   replies(replies: readonly NumberedReply[]): void
-  /** Another process changed the store, or died. `queues`: only that these should make an exchange. */
+  /** Queues should make an exchange: all, because another process changed the store or died; or only `queues`. */
   changed(queues?: readonly number[]): void
   /** This process did not answer its store for too long, and its claims were given up. */
   stalled(): void

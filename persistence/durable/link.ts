@@ -237,7 +237,7 @@ export class Link {
     else this.#connection.unref()
   }
 
-  /** Another process has committed; with `queues`, only those have something to exchange. */
+  /** Queues should make an exchange: all, because another process changed the store or died; or only `queues`. */
   #storeChanged(queues: readonly number[] | undefined): void {
     for (const client of this.#clients) {
       if (!queues) client.wake()

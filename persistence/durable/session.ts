@@ -28,6 +28,7 @@ import { keptMs } from '../../lib/decisions/keep.ts'
 import { goBack, transitionOf } from '../../lib/decisions/transitions.ts'
 import { codeOf } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
+import type { KeyOverride } from '../../lib/limits/keys.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
 import { claimedRecords } from './claimed.ts'
 import { type RowReader, rowReader } from './decode.ts'
@@ -46,6 +47,7 @@ import type {
   ExchangeRequest,
   ExplainReply,
   JobRow,
+  KeyChange,
   KeysNow,
   KeysReply,
   ListReply,
@@ -78,7 +80,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   readonly #remoteEndings: RemoteEndings
   readonly #records: RowRecords = {
     recordOf: row => this.#recordOf(row),
-    seen: row => this.#seen(row),
+    seen: row => this.#noteSeen(row),
   }
   #link!: Link
   #rows!: RowReader
@@ -86,7 +88,8 @@ export class DurableSession implements BacklogSession, LinkClient {
   #counts: StateCounts = none
   #settings: SettingsNow = { rules: [] }
   #keysVersion = 0
-  keys: BacklogSession['keys'] = { policy: undefined, overrides: new Map() }
+  #overrides = new Map<string, KeyOverride>()
+  keys: BacklogSession['keys'] = { policy: undefined, overrides: this.#overrides }
   sharedPaused = false
   replaced: readonly RateRule[] | undefined
   /** Claimed jobs whose payload cannot be read: the next exchange settles them as failed. */
@@ -173,7 +176,16 @@ export class DurableSession implements BacklogSession, LinkClient {
   #applyKeys(keys: KeysNow | undefined): void {
     if (keys === undefined) return
     this.#keysVersion = keys.version
-    this.keys = { policy: keys.policy, overrides: new Map(keys.overrides) }
+    this.#overrides = new Map(keys.overrides)
+    this.keys = { policy: keys.policy, overrides: this.#overrides }
+  }
+  /** After a change that is not known here, the next exchange has the whole list. */
+  #applyKeyChange(change: KeyChange | undefined): void {
+    if (change?.version !== this.#keysVersion + 1) return
+    const { version, key, override } = change
+    this.#keysVersion = version
+    if (override) this.#overrides.set(key, override)
+    else this.#overrides.delete(key)
   }
   get counts(): Readonly<StateCounts> {
     return this.#counts
@@ -374,6 +386,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.#counted(done.counts, isSetting(kind) || done.unchangedBecause === 'cancelRequested' || done.count > 0)
     this.#applySettings(done)
     this.#applyKeys(done.keys)
+    this.#applyKeyChange(done.keyChange)
     const before = new Map(done.changed.map(({ seq }) => [seq, this.#identities.get(seq)]))
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
     if (kind === 'clear' && done.count > changed.length) {
@@ -394,7 +407,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       for (const { state, extras } of changed)
         if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined
     }
-    const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
+    const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#noteSeen(done.found))
     const hasMore = done.hasMore === true
     const { count, unchangedBecause } = done
     return { changed, found, count, unchangedBecause, ...(hasMore && { hasMore }) }
@@ -412,7 +425,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       queue: this.#queue,
       target: rowTarget(target),
     })
-    return row && this.#seen(row)
+    return row && this.#noteSeen(row)
   }
   async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
     // By seq, because a job that moves in between may be found in two steps.
@@ -422,7 +435,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       const query = { queue: this.#queue, state, key, limit: limit - found.size, after: from }
       const { rows, next } = await this.#request<ListReply>({ kind: 'list', ...query })
       // Applied at once, because a later reply is newer than this one.
-      for (const row of rows) found.set(row.seq, this.#seen(row))
+      for (const row of rows) found.set(row.seq, this.#noteSeen(row))
       from = next
     } while (from !== undefined && found.size < limit)
     return [...found.values()]
@@ -438,7 +451,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (!done) return undefined
     const { row, position, notBefore, why, rule, key } = done
     const earliest = this.#link.storeClock.fromEarliest(notBefore)
-    return { record: this.#seen(row), position, notBefore: earliest, why, rule, ...(key !== undefined && { key }) }
+    return { record: this.#noteSeen(row), position, notBefore: earliest, why, rule, ...(key !== undefined && { key }) }
   }
   async listKeys(query: KeysQuery, now: number, wall: number): Promise<readonly KeyReport[]> {
     const request = { queue: this.#queue, query, now: this.#toStore(now), wall }
@@ -485,7 +498,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   }
   /** The record of the job that exists already under the id of `record`. */
   #known(record: JobRecord, row: JobRow): JobRecord {
-    if (row.seq > 0) return this.#seen(row)
+    if (row.seq > 0) return this.#noteSeen(row)
     // The job itself is forgotten: only its end state is known.
     record.state = row.state
     record.ensureExtras().asOf = this.#options.clock.wall()
@@ -503,7 +516,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     return followed
   }
   /** The record of a row that a query found. If the job has ended elsewhere, callers that await it are notified. */
-  #seen(row: JobRow): JobRecord {
+  #noteSeen(row: JobRow): JobRecord {
     const waited = this.#identities.get(row.seq)?.ended === false
     const record = this.#recordOf(row)
     if (waited && record.ended && !this.#identities.runsHere(record)) {
@@ -528,6 +541,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (end === undefined) {
       this.#identities.noLongerRuns(record)
       goBack(settled, now)
+      // It has no `runAt` any more, so the wall clock does not matter.
       return this.#setWaiting(record, now, 0)
     }
     if (keepsError) record.ensureExtras().error = error

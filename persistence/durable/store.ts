@@ -116,6 +116,13 @@ export interface KeysNow {
   readonly policy: KeysPolicy | undefined
   readonly overrides: readonly (readonly [key: string, override: KeyOverride])[]
 }
+/** The override of one key has changed, and nothing else since the version before. */
+export interface KeyChange {
+  readonly version: number
+  readonly key: string
+  /** Undefined: none is left. */
+  readonly override: KeyOverride | undefined
+}
 
 export interface PutRequest {
   readonly kind: 'put'
@@ -294,6 +301,8 @@ export interface CommandReply extends SettingsNow {
   readonly counts: StateCounts
   /** After a command that changes them. */
   readonly keys?: KeysNow
+  /** After a command that changes one key, because the list of all overrides may be long. */
+  readonly keyChange?: KeyChange
   /** For `clear` of a key: only a part is done; send it again. */
   readonly hasMore?: boolean
 }

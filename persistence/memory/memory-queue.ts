@@ -52,6 +52,8 @@ import type { Remembered } from './remembered-ids.ts'
 import { Suspects } from './suspects.ts'
 
 const none: readonly JobRecord[] = []
+/** A job that goes back has no `runAt`, so the wall clock does not matter. */
+const anyWall = 0
 
 /** The rule or the hold that keeps the next job from starting, of the queue or of a key. */
 interface Blocked {
@@ -64,9 +66,9 @@ interface Blocked {
 export class MemoryQueue {
   readonly jobs: JobIndex = new JobIndex()
   ready: Ready | ReadyByKey = new Ready()
-  readonly suspects: Suspects = new Suspects()
-  /** The same, while keys are limited or share. */
+  /** The same as `ready`, while keys are limited or share; else undefined. */
   keys: ReadyByKey | undefined
+  readonly suspects: Suspects = new Suspects()
   /** The declaration for all keys, and the overrides of single ones. */
   keysPolicy: KeysPolicy | undefined
   readonly keyOverrides: Map<string, KeyOverride> = new Map()
@@ -403,7 +405,7 @@ export class MemoryQueue {
     }
     this.counts.underway--
     goBack(settled, now)
-    this.wait(record, now, 0)
+    this.wait(record, now, anyWall)
     // Last, because a key that has neither jobs nor bodies is forgotten.
     this.keys?.released(record, now)
   }

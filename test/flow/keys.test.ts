@@ -444,6 +444,28 @@ test('keys hold for all queue objects of a name, and a queue without a handler s
   t.deepEqual(handler.underway.map(call => call.payload).sort(), ['a1', 'b1'])
 })
 
+test('queue.key: overrides that two queue objects set by turns are known to both', async t => {
+  const [clock, backlog] = [new VirtualClock(), sharedBacklog()]
+  const a = new DispatchQueue<string, string>(() => '', { clock, backlog, name: 'shared' })
+  await a.ready()
+  const b = new DispatchQueue<string, string>(null, { clock, backlog, name: 'shared' })
+  await b.ready()
+
+  // At once, so that neither has been notified of what the other one sets.
+  for (const [i, queue] of [a, b, a, b].entries()) queue.key(`k${i}`).width = i
+  // A put is answered after the settings that came before it.
+  await Promise.all([a.put('x'), b.put('x')])
+  await clock.settle()
+  const widths = () => [a, b].map(queue => [0, 1, 2, 3].map(i => queue.key(`k${i}`).width))
+  t.deepEqual(widths(), Array(2).fill([0, 1, 2, 3]))
+
+  a.key('k1').width = undefined
+  await Promise.all([a.put('x'), b.put('x')])
+  await clock.settle()
+  t.deepEqual(widths(), Array(2).fill([0, Infinity, 2, 3]))
+  await Promise.all([a.stop(), b.stop()])
+})
+
 test('queue.key: a paused key without jobs is still listed, also by a queue that opens later', async t => {
   const clock = new VirtualClock()
   const backlog = sharedBacklog()

@@ -248,7 +248,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/thread/loop.ts',
     edits: [
       {
-        find: 'if (this.#unreportedRecovery || (changed && this.#seen !== undefined)) {',
+        find: 'if (this.#unreportedRecovery || (changed && this.#seenVersion !== undefined)) {',
         replace: 'if (this.#unreportedRecovery || (changed && this.#seen === null)) {',
       },
     ],
@@ -400,7 +400,9 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a queue that only looks takes the news of the one that works',
     file: 'persistence/durable/execute/exchange.ts',
-    edits: [{ find: 'works ? store.takeCancels(queue) : []', replace: 'number > 0 ? store.takeCancels(queue) : []' }],
+    edits: [
+      { find: 'works ? store.cancelsToReport(queue) : []', replace: 'number > 0 ? store.cancelsToReport(queue) : []' },
+    ],
     why: 'a cancel never reaches its run, and afterCrash is not called',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change'],
   },

@@ -3,6 +3,13 @@ import type { Plant } from './plant.ts'
 
 export const inKeys: readonly Plant[] = [
   {
+    name: 'the change of one key is applied although another process has changed others before',
+    file: 'persistence/durable/session.ts',
+    edits: [{ find: 'if (change?.version !== this.#keysVersion + 1) return', replace: 'if (!change) return' }],
+    why: 'a queue never reads an override that another one has set',
+    finders: ['flow/sqlite/keys'],
+  },
+  {
     name: 'in memory a key that a heavy job holds up waits on when a lighter one becomes its next',
     file: 'persistence/memory/ready-by-key.ts',
     edits: [{ find: 'if (entry.refusal && entry.jobs.first === job) this.#nextChanged(entry)', replace: '' }],

@@ -1,4 +1,4 @@
-/** Bugs planted in the rate and in the backlog in memory: windows, grants, order, ids, counters. */
+/** Bugs planted in the backlog in memory: grants, order, ids, counters. */
 import type { Plant } from './plant.ts'
 
 export const inMemory: readonly Plant[] = [

@@ -216,7 +216,7 @@ function operationsOf(store: NaiveStore): execute.StoreOperations<Queue, Job> {
     claimedIn: (queue, exchange) => execute.replayClaim(mine(queue), exchange, limits, queue),
     verdictsRequestedIn: (queue, exchange) => execute.verdictsRequestedIn(mine(queue), exchange),
     requestVerdicts: (queue, exchange) => execute.requestVerdicts(mine(queue), exchange),
-    takeCancels: queue => execute.takeCancels(mine(queue)),
+    cancelsToReport: queue => execute.cancelsToReport(mine(queue)),
     recoverUnowned: (queue, now) => {
       if (!me().works.has(queue.queueId)) return
       for (const job of heldBy(queue, undefined)) execute.recoverJob(self, queue, job, true, now)

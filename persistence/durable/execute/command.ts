@@ -5,7 +5,7 @@ import { type Due, dueOfCommand } from '../../../lib/decisions/due.ts'
 import { clearRules, setRules } from '../../../lib/decisions/rule-settings.ts'
 import type { JobState } from '../../../lib/job.ts'
 import type { CommandReply, CommandRequest, JobRow, RowRef } from '../store.ts'
-import { clearKeyOverrides, keysNow, overrideKey } from './key-settings.ts'
+import { clearKeyOverrides, keyChange, keysNow, overrideKey } from './key-settings.ts'
 import type { LimitStore } from './limit-store.ts'
 import type { QueueState } from './queue-state.ts'
 import { ruleBook, settingsNow, useRules } from './rules.ts'
@@ -50,7 +50,7 @@ export interface CommandedJob {
   readonly id: string
   readonly state: JobState
 }
-type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'unchangedBecause' | 'keys' | 'hasMore'>
+type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'unchangedBecause' | 'keys' | 'keyChange' | 'hasMore'>
 type JobCommand = Extract<CommandRequest['command'], { target: RowRef }>
 
 const nothing: Change = { changed: [], found: undefined, count: 0, unchangedBecause: undefined }
@@ -87,7 +87,7 @@ function applyCommand<Queue extends QueueState, Job extends CommandedJob>(
     case 'key':
       overrideKey(limits, queue, command.key, command.change, now)
       limits.saveSettings(queue)
-      return { ...nothing, keys: keysNow(limits, queue) }
+      return { ...nothing, keyChange: keyChange(limits, queue, command.key) }
     case 'clearOverrides':
       return clearOverrides(limits, queue, command.of, now)
     case 'clear':

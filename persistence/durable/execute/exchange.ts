@@ -70,9 +70,9 @@ export interface ExchangeStore<Queue> extends SlotStore<Queue>, RunReportStore<Q
   /** When the next job comes due or the next hold ends. */
   nextLook(queue: Queue, now: number, wall: number): number
 
-  // Notices for the queue. They are marked as sent with this exchange.
+  // Notices for the queue. Crash reports and verdicts are marked as sent with this exchange.
   takeCrashReports(queue: Queue, exchange: number): SentCrashReports
-  takeCancels(queue: Queue): LoggedReply['cancelRequests']
+  cancelsToReport(queue: Queue): LoggedReply['cancelRequests']
   requestVerdicts(queue: Queue, exchange: number): readonly JobRow[]
 
   /** Claims up to `room` jobs. Jobs that can never start end instead. */
@@ -118,7 +118,7 @@ export function executeExchange<Queue extends QueueState>(
   const claimed = queue.globalWidth < Infinity ? claimWithinSlots(store, queue, request, room, claim) : claim(room)
   noteDemand(store.limits, queue, request, room, claimed.demand)
   // Notices about runs are for the queue object that has them. There may be others of the name in this process.
-  const cancelRequests = works ? store.takeCancels(queue) : []
+  const cancelRequests = works ? store.cancelsToReport(queue) : []
   const needVerdict = works ? store.requestVerdicts(queue, number) : []
   const { lostRuns, within, endedUnrun } = notices
   let logged = emptyReply

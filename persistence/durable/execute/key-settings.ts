@@ -3,7 +3,7 @@
  * lib/limits/keys.ts decides what holds for one key.
  */
 import { type KeyOverride, type KeysPolicy, noKeys, overridden, textOfKeys } from '../../../lib/limits/keys.ts'
-import type { KeysNow } from '../store.ts'
+import type { KeyChange, KeysNow } from '../store.ts'
 import type { LimitStore } from './limit-store.ts'
 import type { QueueState } from './queue-state.ts'
 
@@ -38,4 +38,8 @@ export function clearKeyOverrides<Queue extends QueueState>(store: LimitStore<Qu
 }
 export function keysNow<Queue extends QueueState>(store: LimitStore<Queue>, queue: Queue): KeysNow {
   return { version: queue.keysVersion, policy: queue.keys, overrides: store.overrides(queue) }
+}
+/** What {@link overrideKey} has changed. */
+export function keyChange<Queue extends QueueState>(store: LimitStore<Queue>, queue: Queue, key: string): KeyChange {
+  return { version: queue.keysVersion, key, override: store.override(queue, key) }
 }

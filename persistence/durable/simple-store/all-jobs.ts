@@ -56,7 +56,7 @@ export function nextKey(jobs: Jobs, others: Iterable<string>, after: string): st
   return [...present.flatMap(({ key }) => key ?? []), ...others].sort().find(key => key > after)
 }
 /** The runs to cancel of which their queue is notified with this exchange. */
-export function takeCancels(jobs: Jobs): LoggedReply['cancelRequests'] {
+export function cancelsToReport(jobs: Jobs): LoggedReply['cancelRequests'] {
   return jobs.flatMap(job => {
     const { seq, cancel } = job
     if (!cancel || cancel.notified) return []

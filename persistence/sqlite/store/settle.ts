@@ -201,14 +201,15 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   }
   #finishOne(queue: QueueRow, seq: number, fence: number, now: number, lost: Set<number>): void {
     const { worker, locations } = this.#parts
-    const lease = this.#take.get(worker, queue.queueId, seq, fence) as TakenRow | undefined
-    if (!lease) {
+    const row = this.#take.get(worker, queue.queueId, seq, fence) as TakenRow | undefined
+    if (!row) {
       lost.add(seq)
       return
     }
+    const [, crashes, flags] = row
     queue.countMove('underway', 'finished', 1)
-    if (lease[1] > 0) queue.suspects--
-    locations.drop(seq, lease[2], 'finished', now, queue.keep.idsMs)
+    if (crashes > 0) queue.suspects--
+    locations.drop(seq, flags, 'finished', now, queue.keep.idsMs)
   }
 }
 

@@ -344,7 +344,7 @@ function exchangesOf(
     nextLook: (queue, now, wall) => upkeep.nextLook(queue, now, wall),
 
     takeCrashReports: (queue, exchange) => reports.take(queue, exchange),
-    takeCancels: queue => cancels.report(queue),
+    cancelsToReport: queue => cancels.report(queue),
     requestVerdicts: (queue, exchange) => recovery.requestVerdicts(queue, exchange),
 
     worker,

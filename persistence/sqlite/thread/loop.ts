@@ -82,7 +82,8 @@ export class ThreadLoop {
   #broken: RequestResult | undefined
   #isShuttingDown = false
   #gone = false
-  #seen: unknown
+  /** The data version of the file, as last seen; undefined until the first request, which looks for crashes. */
+  #seenVersion: unknown
   /** A recovery whose queues have not been notified. */
   #unreportedRecovery = false
   #workers: readonly string[] = []
@@ -149,7 +150,7 @@ export class ThreadLoop {
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
       this.#wakeQueues()
       this.#happened()
-      if (this.#seen === undefined) this.#watchProcessesNow()
+      if (this.#seenVersion === undefined) this.#watchProcessesNow()
       takeArrived()
     }
     if (this.#isShuttingDown && !this.#gone && this.#requests.length + this.#refusedExchanges.length === 0)
@@ -372,7 +373,7 @@ export class ThreadLoop {
   #watchProcesses(): void {
     const { store, watch, post } = this.#parts
     const version = this.#version.get()
-    const changed = version !== this.#seen
+    const changed = version !== this.#seenVersion
     const now = this.#clock.now()
     if (!changed && (this.#workers.length === 0 || now - this.#probedAt < probeMs)) return
     if (changed) this.#workers = store.workers()
@@ -387,13 +388,13 @@ export class ThreadLoop {
       }
     } finally {
       // Notify even if something failed on the way, because nothing else would wake the queues of the recovered jobs.
-      if (this.#unreportedRecovery || (changed && this.#seen !== undefined)) {
+      if (this.#unreportedRecovery || (changed && this.#seenVersion !== undefined)) {
         this.#unreportedRecovery = false
         this.#happened()
         post({ kind: 'changed' })
       }
     }
-    this.#seen = version
+    this.#seenVersion = version
   }
   /**
    * Checks whether the event loop of the queue answers. Its silence counts only in steps in which this thread was

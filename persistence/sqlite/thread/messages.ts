@@ -18,7 +18,7 @@ export type FromThread =
   /** The file is at its path. */
   | { readonly kind: 'fileChecked' }
   | { readonly kind: 'replies'; readonly replies: readonly NumberedReply[] }
-  /** Another process changed the file, or died. `queues`: only these should make an exchange. */
+  /** Queues should make an exchange: all, because another process changed the file or died; or only `queues`. */
   | { readonly kind: 'changed'; readonly queues?: readonly number[] }
   | { readonly kind: 'ping' }
   /** The event loop was silent for too long, so its claims were given up. */

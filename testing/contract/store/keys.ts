@@ -198,18 +198,20 @@ test('keys: a key that is held up is passed over, however many jobs it has, and 
 test('keys: an override of a key is stored, reported to each process once, and stays when keys are declared anew', async (t, subject) => {
   const [a, b, db] = await two(subject, { width: 5 })
   await a.put(keyed('a1', 'a2', 'a3'))
-  const { keys: set } = await b.command({ kind: 'key', key: 'a', change: { width: 1, paused: true } })
-  t.deepEqual(set?.overrides, [['a', { width: 1, paused: true }]])
+  const { keyChange: set } = await b.command({ kind: 'key', key: 'a', change: { width: 1, paused: true } })
+  t.like(set, { key: 'a', override: { width: 1, paused: true } })
+  const overrides = [['a', set?.override]]
   t.like(await list(b), [{ key: 'a', pending: 3, delayed: 0, underway: 0, why: 'pause' }])
 
   const reported = await a.exchange({ room: 9 })
-  t.deepEqual([payloadsOf(reported), reported.keys?.overrides], [[], set?.overrides])
+  t.deepEqual([payloadsOf(reported), reported.keys?.overrides], [[], overrides])
   const { version = 0 } = reported.keys ?? {}
+  t.is(set?.version, version)
   t.is((await a.exchange({ keysVersion: version })).keys, undefined)
 
   const c = await db.open()
   const { keys: now } = await c.attach({ keys: policy({ width: 7 }) })
-  t.deepEqual([now?.policy?.width, now?.overrides], [7, set?.overrides])
+  t.deepEqual([now?.policy?.width, now?.overrides], [7, overrides])
   await c.command({ kind: 'key', key: 'a', change: { paused: undefined } })
   t.deepEqual(await c.claimed(), ['a1'])
   await c.command({ kind: 'clearOverrides', of: ['keys'] })

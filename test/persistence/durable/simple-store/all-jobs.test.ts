@@ -2,6 +2,7 @@
 import test from 'ava'
 import { noCounts } from '../../../../persistence/durable/execute/queue-state.ts'
 import {
+  cancelsToReport,
   countsOf,
   jobsToForget,
   listOf,
@@ -10,7 +11,6 @@ import {
   nextLook,
   requestVerdicts,
   startBefore,
-  takeCancels,
   waitingJobs,
 } from '../../../../persistence/durable/simple-store/all-jobs.ts'
 import { newJob, type StoredJob } from '../../../../persistence/durable/simple-store/stored-job.ts'
@@ -97,8 +97,8 @@ test('keys are listed in their order, both those with jobs and those with settin
 
 test('each cancel is notified once, and each verdict requested by one exchange', t => {
   const cancelled = job(1, { cancel: { reason: 'why', notified: false } })
-  t.deepEqual(takeCancels([cancelled]), [{ seq: 1, reason: 'why' }])
-  t.deepEqual(takeCancels([cancelled]), [])
+  t.deepEqual(cancelsToReport([cancelled]), [{ seq: 1, reason: 'why' }])
+  t.deepEqual(cancelsToReport([cancelled]), [])
 
   const awaiting = job(2, { awaitingVerdict: true })
   t.deepEqual(seqs(requestVerdicts([awaiting], 5)), [2])
