@@ -7,7 +7,7 @@ export const inKeys: readonly Plant[] = [
     file: 'persistence/durable/session.ts',
     edits: [{ find: 'if (change?.version !== this.#keysVersion + 1) return', replace: 'if (!change) return' }],
     why: 'a queue never reads an override that another one has set',
-    finders: ['flow/sqlite/keys'],
+    finders: ['persistence/naive/shared-contract'],
   },
   {
     name: 'in memory a key that a heavy job holds up waits on when a lighter one becomes its next',

@@ -69,6 +69,25 @@ it('B35: a process reads a global width that another one has set with its next e
   t.is((await one.claim()).length, 1)
   t.deepEqual([one.session.globalWidth, one.session.overridden], [2, { rate: false, globalWidth: true }])
 })
+it('B35: a process reads the overrides of keys that another one has set, also if it sets one itself first', async (t, {
+  start,
+}) => {
+  const [one, other] = [await start(), await start({ works: false })]
+  await other.command({ kind: 'key', key: 'a', change: { width: 1 } })
+  await one.command({ kind: 'key', key: 'b', change: { width: 2 } })
+  await one.exchange()
+  await one.command({ kind: 'key', key: 'c', change: { width: 3 } })
+  await other.exchange()
+
+  for (const { session } of [one, other]) {
+    t.deepEqual(
+      ['a', 'b', 'c'].map(key => session.keys.overrides.get(key)),
+      [{ width: 1 }, { width: 2 }, { width: 3 }],
+    )
+  }
+  await one.command({ kind: 'key', key: 'c', change: { width: undefined } })
+  t.false(one.session.keys.overrides.has('c'))
+})
 it('B28: a working session is woken by a put, a command and an ending in another process', async (t, {
   start,
   pass,
