@@ -55,5 +55,8 @@ export const recoveryPart = {
     { name: 'all', title: 'all run again', unit: 'ms', better: 'less' },
     { name: 'settled', title: 'all settled', fullTitle: 'all settled, ms', unit: 'ms', better: 'less' },
   ],
-  notes: ['From the kill, or from the opening of the file where nobody was there. What is settled is stored.'],
+  notes: [
+    'From the kill, or from the opening of the file where nobody was there. What is settled is stored.',
+    'All of these jobs were underway, so each is a suspect. A process runs one suspect at a time.',
+  ],
 }
