@@ -266,8 +266,8 @@ const ambiguous: ReadonlyMap<string, RegExp> = new Map([
   ...['news', 'begun', 'again', 'place'].map((word): [string, RegExp] => [word, /^$/]),
   // The next look of a queue at its backlog.
   ['look', /^(?:nextLook\w*|lookNext|wallLookMs)$/],
-  // A held key or rule, and a held job: one that is ready and waits because its key is held.
-  ['held', /^(?:isHeld|keyHeld|\w*[hH]eld(?:Jobs?|Keys?|Rules?|Until)\w*)$/],
+  // A key or rule that is held.
+  ['held', /^(?:isHeld|keyHeld|\w*[hH]eld(?:Keys?|Rules?|Until)\w*)$/],
 ])
 /** Words for requests, reports and notifications that no protocol has, in all their forms. `ask` is a policy's name. */
 const spoken = /^(?:un)?(?:hear(?:s|d|er|ers|ing)?|tell(?:s|er|ers|ing)?|told|ask(?:s|ed|er|ers|ing))$/

@@ -156,7 +156,7 @@ export class Host implements RunHost, RingMember {
     return this.#waiting.length > 0
   }
   #call(message: CallMessage): void {
-    const { call, payload, startBefore } = message
+    const { call, payload, startBefore, limited } = message
     if (startBefore !== undefined && this.#hostNow() >= startBefore) return this.#notStarted(call)
     const record = recordOf(message)
     // The queue must know of the start even if the first line of the handler blocks this loop, or ends the process.
@@ -168,7 +168,7 @@ export class Host implements RunHost, RingMember {
     this.#context.runInAsyncScope(run.launch, run, this.clock.wall())
     // A rate counts the start from here on, because this thread may have been halted before the first line.
     this.#reports.confirmed = call
-    if (startBefore !== undefined) this.#reports.schedule()
+    if (limited) this.#reports.schedule()
     if (run.isOf(record, record.fence) && run.task?.running) this.#reports.push({ kind: 'task', call })
   }
   /** The clock of the host, which all its processes share. */

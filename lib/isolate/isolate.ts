@@ -83,8 +83,10 @@ export class Call implements IsolatedBody {
 class RemoteTask implements PausableTask {
   readonly #post: (kind: 'park' | 'unpark') => void
   #pauses = 0
-  /** The isolate has stopped stepping it. */
-  isParked = false
+  /** How often the isolate was told to park it, and has answered. */
+  #parks = 0
+  #answers = 0
+  #isParked = false
 
   constructor(post: (kind: 'park' | 'unpark') => void) {
     this.#post = post
@@ -96,15 +98,21 @@ class RemoteTask implements PausableTask {
     return this.#pauses > 0
   }
   get parked(): boolean {
-    return this.paused && this.isParked
+    return this.paused && this.#isParked
   }
   pause(): void {
-    if (++this.#pauses === 1) this.#post('park')
+    if (++this.#pauses > 1) return
+    this.#isParked = false
+    this.#parks++
+    this.#post('park')
+  }
+  /** The isolate has stopped stepping it. The answer to an earlier pause says nothing: it was resumed since. */
+  parkedThere(): void {
+    this.#isParked = ++this.#answers === this.#parks
   }
   resume(): void {
     if (this.#pauses === 0) throw new NotPaused()
     if (--this.#pauses > 0) return
-    this.isParked = false
     this.#post('unpark')
   }
 }
@@ -331,8 +339,7 @@ export class Isolate {
       case 'task':
         return this.#hasTask(this.#calls.get(item.call))
       case 'parked': {
-        const task = this.#calls.get(item.call)?.task
-        if (task) task.isParked = true
+        this.#calls.get(item.call)?.task?.parkedThere()
         return listener.beat(this)
       }
       case 'progress': {

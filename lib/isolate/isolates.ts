@@ -186,7 +186,7 @@ export class Isolates implements IsolatedBodies, IsolateListener {
     const { origin } = this.#clock
     const startBefore = graceUntil < Infinity && origin ? graceUntil + origin.offsetMs : undefined
     const restored = checkpoint instanceof CheckpointValue ? checkpoint.read() : undefined
-    isolate.call(run, { id, payload, attempt, crashes, key, restored, startBefore })
+    isolate.call(run, { id, payload, attempt, crashes, key, restored, startBefore, limited: run.grant !== 0 })
   }
   #fillFreed(): void {
     for (const body of [...this.#waiting]) {

@@ -30,6 +30,8 @@ export interface CallMessage {
   readonly restored: unknown
   /** By the clock of the host: the call must start before this instant, or it goes back. Undefined: at any time. */
   readonly startBefore: number | undefined
+  /** A rate counts the start, so the queue must know soon when the first line has run. */
+  readonly limited: boolean
 }
 
 export type ToIsolate =

@@ -179,11 +179,11 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.#overrides = new Map(keys.overrides)
     this.keys = { policy: keys.policy, overrides: this.#overrides }
   }
-  /** After a change that is not known here, the next exchange has the whole list. */
+  /** If other keys have changed before, the next exchange has the whole list, because the version here stays. */
   #applyKeyChange(change: KeyChange | undefined): void {
-    if (change?.version !== this.#keysVersion + 1) return
+    if (!change || change.version <= this.#keysVersion) return
     const { version, key, override } = change
-    this.#keysVersion = version
+    if (version === this.#keysVersion + 1) this.#keysVersion = version
     if (override) this.#overrides.set(key, override)
     else this.#overrides.delete(key)
   }

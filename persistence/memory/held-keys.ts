@@ -48,8 +48,9 @@ export class HeldKeys {
     const jobs: JobRecord[] = []
     for (const [key, { until, aside }] of this.#keys) {
       if (until > now) continue
+      // Not `push(...aside)`: there may be more jobs than a call has arguments.
+      for (const job of aside) jobs.push(job)
       this.#keys.delete(key)
-      jobs.push(...aside)
     }
     return jobs
   }

@@ -151,9 +151,9 @@ export class MemoryQueue {
   #sortByKey(now: number): void {
     if (this.keys) return
     const keys = new ReadyByKey(this.keysPolicy ?? noKeys, this.keyOverrides)
-    const waiting = [...this.ready]
-    for (const job of waiting) this.ready.remove(job)
-    waiting.push(...this.#heldKeys.jobs())
+    const ready = [...this.ready]
+    for (const job of ready) this.ready.remove(job)
+    const waiting = [...ready, ...this.#heldKeys.jobs()]
     for (const job of waiting.sort(inOrderOfStart)) keys.push(job)
     for (const job of this.jobs.entries()) if (typeof job !== 'number' && job.state === 'underway') keys.runs(job)
     for (const job of this.continuingBodies) keys.runs(job)

@@ -153,3 +153,37 @@ test('a narrower width withdraws jobs that were handed over and have not started
   for (const [i, { atMs }] of starts.entries()) if (i > 0) t.true(atMs >= (starts[i - 1] as Start).atMs + 5)
   await turned(queue.stop(), 2_000)
 })
+
+test('the answer of an isolate to a pause that was over by then does not count for the next pause', async t => {
+  const clock = new VirtualClock()
+  let steps = 0
+  const isolates = new SimulatedIsolates(clock, new Chance(1), function* (_: string, __, isolate) {
+    for (;;) {
+      steps++
+      yield isolate.sleep(0.2)
+    }
+  })
+  const queue = new DispatchQueue<string, string>(isolates.handler as never, {
+    ...{ name: 'q', clock, isolate: { kind: 'process', count: 1 } },
+  })
+  await clock.advance(50)
+  const put = queue.put('endless')
+  await clock.advance(50)
+  await put
+  void queue.pause({ tasks: true })
+  queue.resume()
+  await clock.advance(50)
+
+  let stepsAtPause: number | undefined
+  void queue.pause({ tasks: true }).then(() => {
+    stepsAtPause = steps
+  })
+  const stepsBefore = steps
+  await clock.advance(50)
+
+  t.true(steps > stepsBefore, 'the request takes a while to arrive')
+  t.is(stepsAtPause, steps)
+  const stopped = queue.stop({ cancelUnderway: true })
+  await clock.advance(20_000)
+  await stopped
+})

@@ -249,7 +249,7 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: 'if (this.#unreportedRecovery || (changed && this.#seenVersion !== undefined)) {',
-        replace: 'if (this.#unreportedRecovery || (changed && this.#seen === null)) {',
+        replace: 'if (this.#unreportedRecovery || (changed && this.#seenVersion === null)) {',
       },
     ],
     why: 'I6: a job that another process has put is seen by chance alone',

@@ -108,8 +108,15 @@ export const inIsolates: readonly Plant[] = [
   {
     name: 'the first line of a body in an isolate is reported only with the next message',
     file: 'lib/isolate/host.ts',
-    edits: [{ find: 'if (startBefore !== undefined) this.#reports.schedule()', replace: '' }],
+    edits: [{ find: 'if (limited) this.#reports.schedule()', replace: '' }],
     why: 'a place in the window is free up to a second later than it could be',
+    finders: ['flow/isolates-handed-over'],
+  },
+  {
+    name: 'an answer to an earlier pause counts for a later one',
+    file: 'lib/isolate/isolate.ts',
+    edits: [{ find: '    this.#isParked = false\n    this.#parks++', replace: '    this.#parks++' }],
+    why: 'a pause resolves although a generator still takes steps',
     finders: ['flow/isolates-handed-over'],
   },
   {

@@ -3,9 +3,9 @@ import type { Plant } from './plant.ts'
 
 export const inKeys: readonly Plant[] = [
   {
-    name: 'the change of one key is applied although another process has changed others before',
+    name: 'the change of one key stands for all although another process has changed others before',
     file: 'persistence/durable/session.ts',
-    edits: [{ find: 'if (change?.version !== this.#keysVersion + 1) return', replace: 'if (!change) return' }],
+    edits: [{ find: 'if (version === this.#keysVersion + 1) this.#keysVersion', replace: 'this.#keysVersion' }],
     why: 'a queue never reads an override that another one has set',
     finders: ['persistence/naive/shared-contract'],
   },

@@ -185,7 +185,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a job is put anew before its ending was announced',
     file: 'lib/control/commands.ts',
-    edits: [{ find: 'if (this.#unannounced.size > 0) await', replace: 'if (this.#unreported.size < 0) await' }],
+    edits: [{ find: 'if (this.#unannounced.size > 0) await', replace: 'if (this.#unannounced.size < 0) await' }],
     why: 'I11, I16: an ending is not announced, and its result never settles',
     finders: ['flow/mass'],
   },

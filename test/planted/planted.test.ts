@@ -23,6 +23,16 @@ for (const plant of plants) {
   })
 }
 
+test('planted: a replacement uses only private members that its file has', t => {
+  const unknown = plants.flatMap(({ name, file, edits }) =>
+    edits
+      .flatMap(({ replace }) => [...replace.matchAll(/this\.(#\w+)/g)].map(([, member = '']) => member))
+      .filter(member => !textOf(file).includes(member))
+      .map(member => `${name}: ${member}`),
+  )
+  t.deepEqual(unknown, [])
+})
+
 test('planted: each finder is a test file that there is', t => {
   const known = new Set(testFiles())
   const missing = plants.flatMap(({ name, finders }) =>

@@ -1,6 +1,6 @@
 /**
- * The suspects of a file (../durable/execute/suspect-line.ts), and the one that this worker, a process that has the file open,
- * runs.
+ * The suspects of a file (../../durable/execute/suspect-line.ts), and the one that this worker, a process that has the
+ * file open, runs.
  *
  * All of them are in the file. The one that this worker ran at its last claim is remembered here too, so that its end is
  * noticed, and so that claims cost nothing while there are no suspects.

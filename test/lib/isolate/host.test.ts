@@ -51,7 +51,7 @@ async function hostWith({ isLoaded = true }: { isLoaded?: boolean } = {}) {
   await clock.advance(5)
   const call = (number: number, form: Form): CallMessage => ({
     ...{ kind: 'call', call: number, id: `${number}`, payload: form, attempt: 1, crashes: 0 },
-    ...{ key: undefined, restored: undefined, startBefore: undefined },
+    ...{ key: undefined, restored: undefined, startBefore: undefined, limited: false },
   })
   return { clock, host, received, load, call }
 }

@@ -75,6 +75,7 @@ it('B35: a process reads the overrides of keys that another one has set, also if
   const [one, other] = [await start(), await start({ works: false })]
   await other.command({ kind: 'key', key: 'a', change: { width: 1 } })
   await one.command({ kind: 'key', key: 'b', change: { width: 2 } })
+  t.deepEqual(one.session.keys.overrides.get('b'), { width: 2 }, 'what it has set itself, at once')
   await one.exchange()
   await one.command({ kind: 'key', key: 'c', change: { width: 3 } })
   await other.exchange()

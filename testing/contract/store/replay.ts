@@ -158,12 +158,14 @@ test('replay: a command that sets a value changes nothing the second time', asyn
     { kind: 'clearOverrides', of: ['rate', 'keys'] },
   ]
   for (const command of commands) {
-    const { keys: _, ...first } = await p.command(command)
+    // The version of the keys grows with each command.
+    const { keys: _, keyChange: changed, ...first } = await p.command(command)
     const { keys } = await other.exchange({ mayLaunch: false, room: 0 })
 
-    const { keys: __, ...second } = await p.command(command)
+    const { keys: __, keyChange: repeated, ...second } = await p.command(command)
 
     t.deepEqual(second, first, command.kind)
+    t.deepEqual([repeated?.key, repeated?.override], [changed?.key, changed?.override], command.kind)
     const after = await other.exchange({ mayLaunch: false, room: 0 })
     t.deepEqual(after.keys?.overrides, keys?.overrides, command.kind)
   }
