@@ -55,7 +55,9 @@ test('starts of killed processes still count after a restart', async t => {
   const c = await filledFile(Array.from({ length: 150 }, (_, i) => i))
   for (const until of [10, 25, 30]) {
     const dying = [1, 2].map(i => c.start({ who: `d${until}-${i}`, body: 'end', width: 3, rate }))
-    await Promise.race(dying.map(worker => worker.reported('start', until / 2)))
+    // On a machine that holds this process up, they may have run all jobs by then.
+    const idle = dying.map(worker => worker.reported('ready').then(() => worker.send('idle')))
+    await Promise.race([...dying.map(worker => worker.reported('start', until / 2)), ...idle])
     for (const worker of dying) worker.kill()
     await Promise.all(dying.map(({ exited }) => exited))
   }
