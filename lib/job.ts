@@ -24,29 +24,31 @@ export interface RetryPolicy {
 
 /** Fields that few jobs have, kept apart so that a plain pending job stays small. */
 export class JobExtras {
+  // First what is read of each job that runs: these fields share a line or two of the processor's cache.
+
   /** The label to which per-key limits apply. */
   key: string | undefined = undefined
+  /** The memory backlog's entry for the key, while the job waits or runs. */
+  keyEntry: unknown = undefined
   cost: Readonly<Record<string, number>> | undefined = undefined
-  retry: RetryPolicy | undefined = undefined
   timeoutMs: number | undefined = undefined
+  /** How many runs of the job ended with their process. */
+  crashes = 0
+  checkpoint: CheckpointValue | undefined = undefined
+  /** The digest of the payload, for a job whose id was given. */
+  fingerprint: string | undefined = undefined
+  resultKept = false
+  /** The handler's result of a finished job, if `keep.results` keeps it. */
+  value: unknown = undefined
+  /** The error with which the job ended or went back, if any. */
+  error: unknown = undefined
+  retry: RetryPolicy | undefined = undefined
   /** The earliest start, by the steady clock. */
   dueAt: number | undefined = undefined
   /** The earliest start, by the wall clock. */
   runAt: number | undefined = undefined
-  /** The digest of the payload, for a job whose id was given. */
-  fingerprint: string | undefined = undefined
-  /** The error with which the job ended or went back, if any. */
-  error: unknown = undefined
-  /** The handler's result of a finished job, if `keep.results` keeps it. */
-  value: unknown = undefined
-  resultKept = false
-  checkpoint: CheckpointValue | undefined = undefined
-  /** How many runs of the job ended with their process. */
-  crashes = 0
   /** The instant of the steady clock at which an ended job is forgotten. */
   forgetAt = 0
-  /** The memory backlog's entry for the key, while the job waits or runs. */
-  keyEntry: unknown = undefined
   /** When this was read from the backlog, by the wall clock, for a job that this process does not follow. */
   asOf: number | undefined = undefined
 }
@@ -274,5 +276,5 @@ export interface Limited {
   readonly hold?: true
 }
 
-const sample = new JobRecord('', undefined, 0, 0)
+const sample = new JobRecord('', undefined, 0, 0, new JobExtras())
 keepShapeAlive(new Job(undefined as unknown as JobHost, sample))

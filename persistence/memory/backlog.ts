@@ -158,6 +158,7 @@ class MemorySession implements BacklogSession {
           continue
         }
       }
+      if (cost === undefined) continue
       const further = [...queue.ruleSet.named, ...(queue.keys?.settingsOf(key).rate ?? [])]
       refuseCost(cost, queue.rate, further, queue.keysPolicy?.rate)
     }

@@ -461,9 +461,10 @@ export class MemoryQueue {
     let demand: Demand | undefined
     const suspects = this.suspects.candidates(exchange.suspectRoom, crashLimit, ready.first, now)
     while (claimed.length < most) {
-      const { first } = ready
+      const next = keys?.next
+      const first = keys ? next?.jobs.first : ready.first
       const suspect = suspects.next(first)
-      const entry = suspect ? undefined : keys?.next
+      const entry = suspect ? undefined : next
       const job = suspect ?? first
       if (!job) break
       const { extras } = job

@@ -8,19 +8,26 @@ import type { JobRecord } from '../../lib/job.ts'
 import {
   clockAfterStart,
   clockBound,
-  type Turn,
-  Turns,
   tagAfterChange,
   tagAfterReturn,
   tagAfterStart,
   tagOnArrival,
 } from '../../lib/limits/fairness.ts'
-import { type KeyOverride, type KeySettings, type KeysPolicy, keyless, settingsOf } from '../../lib/limits/keys.ts'
+import {
+  type KeyOverride,
+  type KeySettings,
+  type KeysPolicy,
+  keyless,
+  noKeys,
+  settingsOf,
+} from '../../lib/limits/keys.ts'
 import type { Refusal, Scope } from '../../lib/limits/limit.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
+import { type Turn, Turns } from '../../lib/limits/turns.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import type { Cost, RateRule } from '../../lib/rate/rules.ts'
+import { keepShapeAlive } from '../../lib/support/shape-samples.ts'
 import { Ready } from './ready.ts'
 
 interface Alarm extends Turn {
@@ -37,7 +44,8 @@ export class KeyEntry implements Turn, Scope {
   readonly jobs: Ready = new Ready()
   settings: KeySettings
   bodies = 0
-  heldUntil: number = -Infinity
+  /** Not initialised to -Infinity, for which V8 would allocate a box in each entry. */
+  #heldUntil: number | undefined
   rate: Rate | undefined
   /** The key has jobs, and a limit of its own holds it up. */
   refusal: Refusal | undefined
@@ -48,6 +56,12 @@ export class KeyEntry implements Turn, Scope {
     this.key = key
     this.settings = settings
     this.rate = settings.rate.length > 0 ? new Rate(settings.rate) : undefined
+  }
+  get heldUntil(): number {
+    return this.#heldUntil ?? -Infinity
+  }
+  set heldUntil(until: number) {
+    this.#heldUntil = until
   }
   get paused(): boolean {
     return this.settings.paused
@@ -360,3 +374,5 @@ export class ReadyByKey {
 function commonSettings(policy: KeysPolicy): KeySettings {
   return settingsOf(policy, undefined, 'any')
 }
+
+keepShapeAlive(new KeyEntry(keyless, commonSettings(noKeys)))

@@ -18,47 +18,55 @@ import { inRing, Ring } from './ring.ts'
  */
 const maxLanes = 4_096
 
-interface Lane {
-  readonly priority: number
-  readonly jobs: Ring
-}
-
 export class Ready {
-  /** Most often not needed, so not there: each key has a `Ready` of its own. */
-  #heap: Heap | undefined
-  #byPriority: Map<number, Lane> | undefined
+  /** The first job, until a second one comes: each key has a `Ready` of its own, and many keys have one job. */
+  #only: JobRecord | undefined
+  /** The lane used last: the next job most often belongs to it too. Without `lanes` it is the only one. */
+  #near: Ring | undefined
   /**
-   * Least important first, so that the most important lane is last. An empty lane is removed when it becomes the last.
+   * Several lanes, least important first, so that the most important lane is last. An empty lane is removed when it
+   * becomes the last.
    */
-  readonly #lanes: Lane[] = []
-  /** The lane used last: the next job most often belongs to it too. */
-  #near: Lane | undefined
+  #lanes: Ring[] | undefined
   #inLanes = 0
+  /** Most often not needed, so not there. */
+  #heap: Heap | undefined
+  #byPriority: Map<number, Ring> | undefined
 
   get size(): number {
-    return (this.#heap?.size ?? 0) + this.#inLanes
+    return (this.#only ? 1 : 0) + (this.#heap?.size ?? 0) + this.#inLanes
   }
   push(job: JobRecord): void {
+    if (!this.#near && !this.#lanes) {
+      if (!this.#only) {
+        this.#only = job
+        return
+      }
+      this.#open()
+    }
     const lane = this.#lane(job.priority)
-    if (!lane || lane.jobs.lastSeq > job.seq) return this.#ensureHeap().push(job, job.priority)
-    lane.jobs.push(job)
+    if (!lane || lane.lastSeq > job.seq) return this.#ensureHeap().push(job, job.priority)
+    lane.push(job)
     this.#inLanes++
   }
   /** Adds new jobs of one priority, in order of put. */
   pushAll(jobs: readonly JobRecord[], priority: number): void {
+    this.#open()
     const lane = this.#lane(priority)
     if (!lane) return jobs.forEach(job => void this.#ensureHeap().push(job, priority))
-    lane.jobs.pushAll(jobs)
+    lane.pushAll(jobs)
     this.#inLanes += jobs.length
   }
   /** Adds plain jobs. Their priority is 0, for which a lane can always be created. */
   pushPlain(jobs: PlainJobs): void {
-    ;(this.#lane(0) as Lane).jobs.pushPlain(jobs)
+    this.#open()
+    ;(this.#lane(0) as Ring).pushPlain(jobs)
     this.#inLanes += jobs.length
   }
   /** The next job; it is not removed. */
   get first(): JobRecord | undefined {
-    const inLane = this.#firstLane()?.jobs.first
+    if (this.#only) return this.#only
+    const inLane = this.#firstLane()?.first
     const inHeap = this.#heap?.first
     if (inHeap === undefined || inLane === undefined) return inLane ?? inHeap
     return inOrderOfStart(inHeap, inLane) < 0 ? inHeap : inLane
@@ -68,43 +76,66 @@ export class Ready {
     return this.first
   }
   remove(job: JobRecord): void {
+    if (job === this.#only) {
+      this.#only = undefined
+      return
+    }
     if (!inRing(job)) return this.#heap?.remove(job)
-    const lane = this.#lane(job.priority) as Lane
-    lane.jobs.remove(job)
+    const lane = this.#lane(job.priority) as Ring
+    lane.remove(job)
     this.#inLanes--
   }
   /** How many jobs start before this one, or would. */
   before(job: JobRecord): number {
     const { priority, seq } = job
-    let count = 0
+    let count = this.#only && inOrderOfStart(this.#only, job) < 0 ? 1 : 0
     for (const other of this.#heap?.jobs() ?? []) if (inOrderOfStart(other, job) < 0) count++
-    for (const lane of this.#lanes) {
-      if (lane.priority < priority) count += lane.jobs.size
-      else if (lane.priority === priority) count += lane.jobs.before(seq)
+    for (const lane of this.#allLanes()) {
+      if (lane.priority < priority) count += lane.size
+      else if (lane.priority === priority) count += lane.before(seq)
     }
     return count
   }
   /** All jobs, in no order. */
   *[Symbol.iterator](): Generator<JobRecord> {
+    if (this.#only) yield this.#only
     yield* [...(this.#heap?.jobs() ?? [])]
-    for (const lane of this.#lanes) yield* lane.jobs
+    for (const lane of this.#allLanes()) yield* lane
+  }
+  /** A second job comes. From now on jobs wait in lanes. */
+  #open(): void {
+    const only = this.#only
+    if (!only) return
+    this.#only = undefined
+    ;(this.#lane(only.priority) as Ring).push(only)
+    this.#inLanes++
+  }
+  #allLanes(): readonly Ring[] {
+    return this.#lanes ?? (this.#near ? [this.#near] : [])
   }
   /** The lane of that priority, created if the number of lanes allows it. */
-  #lane(priority: number): Lane | undefined {
+  #lane(priority: number): Ring | undefined {
     const near = this.#near
     if (near !== undefined && near.priority === priority) return near
+    if (!this.#lanes) {
+      if (!near) {
+        this.#near = new Ring(priority)
+        return this.#near
+      }
+      this.#lanes = [near]
+    }
     let lane = this.#find(priority)
     if (!lane) {
       if (this.#lanes.length >= maxLanes && priority !== 0) return undefined
-      lane = { priority, jobs: new Ring() }
+      lane = new Ring(priority)
       this.#lanes.splice(this.#rank(priority), 0, lane)
       this.#byPriority?.set(priority, lane)
     }
     this.#near = lane
     return lane
   }
-  #find(priority: number): Lane | undefined {
-    const lanes = this.#lanes
+  #find(priority: number): Ring | undefined {
+    const lanes = this.#lanes as Ring[]
     if (lanes.length < 2) return lanes[0]?.priority === priority ? lanes[0] : undefined
     if (!this.#byPriority) this.#byPriority = new Map(lanes.map(lane => [lane.priority, lane]))
     return this.#byPriority.get(priority)
@@ -114,10 +145,11 @@ export class Ready {
     return this.#heap
   }
   /** The most important lane that contains jobs. */
-  #firstLane(): Lane | undefined {
+  #firstLane(): Ring | undefined {
     const lanes = this.#lanes
+    if (!lanes) return this.#near
     let lane = lanes[lanes.length - 1]
-    while (lane !== undefined && lane.jobs.size === 0 && lanes.length > 1) {
+    while (lane !== undefined && lane.size === 0 && lanes.length > 1) {
       lanes.pop()
       this.#byPriority?.delete(lane.priority)
       if (this.#near === lane) this.#near = undefined
@@ -127,11 +159,12 @@ export class Ready {
   }
   /** How many lanes are less important. */
   #rank(priority: number): number {
+    const lanes = this.#lanes as Ring[]
     let low = 0
-    let high = this.#lanes.length
+    let high = lanes.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if ((this.#lanes[middle] as Lane).priority > priority) low = middle + 1
+      if ((lanes[middle] as Ring).priority > priority) low = middle + 1
       else high = middle
     }
     return low

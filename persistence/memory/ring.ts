@@ -7,6 +7,7 @@
  */
 import type { JobRecord } from '../../lib/job.ts'
 import { PlainJobs, plainSlot } from '../../lib/put/plain-jobs.ts'
+import { keepShapeAlive } from '../../lib/support/shape-samples.ts'
 
 /** Few, because each key has a ring of its own. */
 const minCells = 4
@@ -30,7 +31,12 @@ export class Ring {
   #tail = 0
   #holes = 0
   #jobs = 0
+  /** The priority of all jobs of the ring. */
+  readonly priority: number
 
+  constructor(priority: number) {
+    this.priority = priority
+  }
   /** How many jobs the ring holds. */
   get size(): number {
     return this.#jobs
@@ -153,3 +159,5 @@ export class Ring {
     this.#holes = 0
   }
 }
+
+keepShapeAlive(new Ring(0))

@@ -104,6 +104,18 @@ export const inKeys: readonly Plant[] = [
     finders: ['lib/limits/fairness'],
   },
   {
+    name: 'a key goes to the end of the line whatever its tag',
+    file: 'lib/limits/turns.ts',
+    edits: [
+      {
+        find: 'if (last === undefined || isBefore(last, key)) this.#line.add(key)',
+        replace: 'if (last === undefined || !Number.isNaN(key.tag)) this.#line.add(key)',
+      },
+    ],
+    why: 'a heavy key has the share of a light one',
+    finders: ['lib/limits/turns', 'lib/limits/fairness'],
+  },
+  {
     name: 'a key that was blocked makes up for the turns that it missed',
     file: 'lib/limits/fairness.ts',
     edits: [{ find: 'return Math.max(clock, tag) + 1 / weight', replace: 'return tag + 1 / weight' }],
@@ -122,8 +134,8 @@ export const inKeys: readonly Plant[] = [
     file: 'lib/limits/limits.ts',
     edits: [
       {
-        find: '    if (longest === undefined || refusal.until > longest',
-        replace: '    if (longest === undefined || refusal.until < longest',
+        find: 'second.until > first.until',
+        replace: 'second.until < first.until',
       },
     ],
     why: 'a key is looked at again and again though it is paused',

@@ -48,9 +48,16 @@ export const inMemory: readonly Plant[] = [
     finders: ['persistence/memory/backlog', 'flow/retry'],
   },
   {
+    name: 'the first job of a key is lost when a second one comes',
+    file: 'persistence/memory/ready.ts',
+    edits: [{ find: '    ;(this.#lane(only.priority) as Ring).push(only)\n', replace: '' }],
+    why: 'I1: a job that was put never ends',
+    finders: ['persistence/memory/ready'],
+  },
+  {
     name: 'a job that comes back goes to the end',
     file: 'persistence/memory/ready.ts',
-    edits: [{ find: 'if (!lane || lane.jobs.lastSeq > job.seq) return', replace: 'if (!lane) return' }],
+    edits: [{ find: 'if (!lane || lane.lastSeq > job.seq) return', replace: 'if (!lane) return' }],
     why: 'I7: a returned job is overtaken by later ones of its own priority',
     finders: ['persistence/memory/ready', 'flow/width'],
   },

@@ -5,8 +5,9 @@
 
 import { maxPassed } from '../../../lib/decisions/bounds.ts'
 import type { Ordered } from '../../../lib/decisions/order.ts'
-import { clockAfterStart, type Turn, Turns, tagAfterStart } from '../../../lib/limits/fairness.ts'
+import { clockAfterStart, tagAfterStart } from '../../../lib/limits/fairness.ts'
 import type { Refusal, Scope } from '../../../lib/limits/limit.ts'
+import { type Turn, Turns } from '../../../lib/limits/turns.ts'
 import type { Obstacle } from './admission.ts'
 import type { PassedOver } from './claim.ts'
 import type { ClaimReply } from './claim-reply.ts'

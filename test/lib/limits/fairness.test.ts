@@ -5,13 +5,12 @@ import {
   clockBound,
   leastWeight,
   mostWeight,
-  type Turn,
-  Turns,
   tagAfterChange,
   tagAfterReturn,
   tagAfterStart,
   tagOnArrival,
 } from '../../../lib/limits/fairness.ts'
+import { type Turn, Turns } from '../../../lib/limits/turns.ts'
 
 /** A key as a backlog holds it: the smallest use of fairness.ts that starts jobs. */
 class Key implements Turn {
@@ -279,30 +278,4 @@ test('fairness: setting the clock back changes no order, and single steps keep t
   )
   const step = tagOnArrival(clockBound, mostWeight) - clockBound
   t.true(Math.abs(step * mostWeight - 1) < 1e-3)
-})
-
-test('turns: first is always the smallest entry, whatever is added, moved and removed', t => {
-  const change = fc.tuple(fc.nat(9), fc.nat(5))
-  t.notThrows(() =>
-    fc.assert(
-      fc.property(fc.array(change, { maxLength: 200 }), changes => {
-        const turns = new Turns<Turn>()
-        const all = Array.from({ length: 10 }, (_, i): Turn => ({ tag: 0, tie: i, at: -1 }))
-        for (const [i, tag] of changes) {
-          const key = all[i] as Turn
-          if (tag === 0) {
-            if (key.at >= 0) turns.remove(key)
-          } else {
-            key.tag = tag
-            if (key.at >= 0) turns.moved(key)
-            else turns.add(key)
-          }
-          const within = all.filter(({ at }) => at >= 0)
-          const least = within.sort((a, b) => (isBefore(a, b) ? -1 : 1))[0]
-          if (turns.first !== least || turns.size !== within.length) return false
-        }
-        return true
-      }),
-    ),
-  )
 })
