@@ -33,6 +33,10 @@ export class KeysInTurn<Key extends KeyInTurn> {
   get next(): Key | undefined {
     return this.turns.first
   }
+  /** How many keys may still start a job, as far as they are read. */
+  get size(): number {
+    return this.turns.size
+  }
   add(key: Key): void {
     this.turns.add(key)
   }

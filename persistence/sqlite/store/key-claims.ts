@@ -26,6 +26,9 @@ export interface KeyClaimsParts {
 
 /** From so many jobs of one key on, one statement for all of them is cheaper than values for each. */
 const minOfKey = 4
+/** How many jobs of one key are read by one statement. */
+const minRead = 2
+const maxRead = 256
 
 export class KeyClaims {
   readonly #parts: KeyClaimsParts
@@ -57,7 +60,7 @@ export class KeyClaims {
     const jobsOf = (key: KeyState): KeyJobs => examined.get(key) as KeyJobs
     const taking: JobsInTurn<KeyState, Row> = {
       inTurn,
-      next: () => this.#next(queue.epoch, inTurn, examined, unsorted),
+      next: () => this.#next(claim, inTurn, examined, unsorted),
       obstacle: (row, key) => admission.obstacle(row, key),
       holdUp: (key, refusal) => keyTurns.holdUp(key, refusal),
       take: (row, key) => {
@@ -89,7 +92,7 @@ export class KeyClaims {
   }
   /** The key that is next, and its first job. */
   #next(
-    epoch: number,
+    { facts, room }: OpenClaim,
     inTurn: StoredKeysInTurn,
     examined: Map<KeyState, KeyJobs>,
     unsorted: JobPosition | undefined,
@@ -98,7 +101,11 @@ export class KeyClaims {
       const state = inTurn.next
       if (!state) return undefined
       let jobs = examined.get(state)
-      if (!jobs) examined.set(state, (jobs = new KeyJobs(this.#walk, epoch, state)))
+      if (!jobs) {
+        // Without a rate a claim most often takes an equal share of each key.
+        const share = facts.isRated ? 0 : Math.min(Math.ceil(room / inTurn.size), state.width - state.bodies)
+        examined.set(state, (jobs = new KeyJobs(this.#walk, facts.queue.epoch, state, share)))
+      }
       const row = jobs.first
       if (!row) inTurn.leaves(state)
       // The key stays where it is, and starts nothing in this claim.
@@ -141,12 +148,14 @@ class KeyJobs {
   readonly #key: string
   #rows: Row[] = []
   #at = 0
-  #wanted = 2
+  #wanted: number
   #isAll = false
   /** Whether there are more than were read; undefined: not known yet. */
   #hasMore: boolean | undefined
 
-  constructor(walk: SqliteStatement, epoch: number, { row, firstJob, hasMore }: KeyState) {
+  /** @param share How many jobs the claim is likely to take. */
+  constructor(walk: SqliteStatement, epoch: number, { row, firstJob, hasMore }: KeyState, share: number) {
+    this.#wanted = Math.min(Math.max(share, minRead), maxRead)
     this.#walk = walk
     this.#epoch = epoch
     this.#key = row.key
@@ -181,7 +190,7 @@ class KeyJobs {
     this.#rows = this.#walk.all(this.#epoch, this.#key, priority, seq, this.#wanted) as Row[]
     this.#isAll = this.#rows.length < this.#wanted
     this.#hasMore = this.#isAll ? false : undefined
-    this.#wanted = Math.min(this.#wanted * 2, 256)
+    this.#wanted = Math.min(this.#wanted * 2, maxRead)
     this.#at = 0
   }
 }
