@@ -44,7 +44,7 @@ export function claimedRecords(
       unreadable.push(refusal(record, (error as Error).message))
     }
   }
-  const { seqs, ids, priorities, attempts, fences, queuedAt } = columns
+  const { seqs, ids, priorities, attempts, fences, queuedAt, keys } = columns
   let cautions: Map<JobRecord, Caution> | undefined
   const extrasAt = new Map(columns.extras)
   for (let i = 0; i < seqs.length; i++) {
@@ -55,7 +55,11 @@ export function claimedRecords(
     record.attempt = attempts[i] as number
     record.fence = fences[i] as number
     const extra = extrasAt.get(i)
-    rows.setExtras(record, extra)
+    if (extra) rows.setExtras(record, extra)
+    // Another process has put the job again after an attempt that failed here.
+    else if (record.extras) record.extras.error = undefined
+    const key = keys?.[i] ?? undefined
+    if (key !== undefined) record.ensureExtras().key = key
     // If another process has retried the job, its crashes count from 0 again.
     if (record.extras) record.extras.crashes = extra?.crashes ?? 0
     if (extra?.caution) (cautions ??= new Map()).set(record, extra.caution)

@@ -44,15 +44,15 @@ export function rowExtrasOf(
   { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint }: JobExtras,
   clock: StoreClock,
 ): JobRowExtras {
-  return {
-    ...(key === undefined ? {} : { key }),
-    ...(cost === undefined ? {} : { cost }),
-    ...(retry === undefined ? {} : { retry: JSON.stringify(retry) }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(dueAt === undefined ? {} : { dueAt: clock.latest(dueAt) }),
-    ...(runAt === undefined ? {} : { runAt }),
-    ...(fingerprint === undefined ? {} : { fingerprint }),
-  }
+  const row: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } = {}
+  if (key !== undefined) row.key = key
+  if (cost !== undefined) row.cost = cost
+  if (retry !== undefined) row.retry = JSON.stringify(retry)
+  if (timeoutMs !== undefined) row.timeoutMs = timeoutMs
+  if (dueAt !== undefined) row.dueAt = clock.latest(dueAt)
+  if (runAt !== undefined) row.runAt = runAt
+  if (fingerprint !== undefined) row.fingerprint = fingerprint
+  return row
 }
 
 /** @param keepsFinished Whether finished jobs are kept, so that their times matter. */

@@ -239,7 +239,9 @@ export interface ExchangeReply extends SettingsNow {
     readonly attempts: readonly number[]
     readonly fences: readonly number[]
     readonly queuedAt: readonly number[]
-    readonly extras: Sparse<JobRowExtras>
+    /** The key of each job, or null. Undefined: none has one. Most jobs with a key have no other extras. */
+    readonly keys: readonly (string | null)[] | undefined
+    readonly extras: Sparse<Omit<JobRowExtras, 'key'>>
   }
   readonly grants: readonly Grant[] | undefined
   /**

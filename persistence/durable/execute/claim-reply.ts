@@ -17,6 +17,9 @@ export interface ClaimFacts {
   readonly graceMs: number
 }
 
+/** What few jobs have besides a key. */
+export type ClaimedExtras = Omit<JobRowExtras, 'key'>
+
 export class ClaimReply<Facts extends ClaimFacts = ClaimFacts> {
   readonly facts: Facts
   readonly #seqs: number[] = []
@@ -26,8 +29,10 @@ export class ClaimReply<Facts extends ClaimFacts = ClaimFacts> {
   readonly #attempts: number[] = []
   readonly #fences: number[] = []
   readonly #queuedAt: number[] = []
-  readonly #extras: (readonly [number, JobRowExtras])[] = []
+  readonly #keys: (string | null)[] = []
+  readonly #extras: (readonly [number, ClaimedExtras])[] = []
   readonly #grants: Grant[] | undefined
+  #hasKeys = false
   /** A limit of the queue, which ends the claim; or the key that may start a job first. */
   blocked: (Refusal & { readonly key?: string }) | undefined
   /** The job that a limit of the queue refused. */
@@ -60,7 +65,8 @@ export class ClaimReply<Facts extends ClaimFacts = ClaimFacts> {
   take(
     { id, payload, priority, queuedAt }: Pick<JobRow, 'id' | 'payload' | 'priority' | 'queuedAt'>,
     { seq, attempt, fence }: Pick<JobRow, 'seq' | 'attempt' | 'fence'>,
-    extras: JobRowExtras | undefined,
+    key: string | null,
+    extras: ClaimedExtras | undefined,
     grant: Grant,
   ): void {
     this.#grants?.push(grant)
@@ -72,12 +78,15 @@ export class ClaimReply<Facts extends ClaimFacts = ClaimFacts> {
     this.#attempts.push(attempt)
     this.#fences.push(fence)
     this.#queuedAt.push(queuedAt)
+    this.#keys.push(key)
+    this.#hasKeys ||= key !== null
   }
   /** @param countedUntil Until when the starts count at least, if no launch is reported. */
   reply(countedUntil: number): Claimed {
     const claimed = {
       ...{ seqs: this.#seqs, ids: this.#ids, payloads: this.#payloads, priorities: this.#priorities },
-      ...{ attempts: this.#attempts, fences: this.#fences, queuedAt: this.#queuedAt, extras: this.#extras },
+      ...{ attempts: this.#attempts, fences: this.#fences, queuedAt: this.#queuedAt },
+      ...{ keys: this.#hasKeys ? this.#keys : undefined, extras: this.#extras },
     }
     const { blocked, demand, isPartial, nextLookAt } = this
     return { claimed, grants: this.#grants, graceUntil: countedUntil, blocked, demand, isPartial, nextLookAt }

@@ -139,7 +139,7 @@ export function replayClaim<Queue extends QueueState>(
 ): Claimed {
   const reply = new ClaimReply(claimFacts(limits, queue, { now: 0 }, Infinity))
   const claimed = owned.filter(job => job.exchange === exchange && !job.awaitingVerdict).sort(inOrderOfStart)
-  for (const job of claimed) reply.take(job, job, claimedExtras(job), job.grant)
+  for (const job of claimed) reply.take(job, job, job.key ?? null, claimedExtras(job), job.grant)
   return reply.reply(Math.min(...claimed.map(({ grant }) => countedUntil(limits, queue, grant))))
 }
 
@@ -179,7 +179,7 @@ export function claimFrom<Queue extends ClaimedQueue>(
     take: (job, alone, ofKey = keyOf(job)) => {
       const grant = grantOfCharges(job.key, admission.charge(job.cost, ofKey))
       becomesUnderway(job, { worker, exchange: number, grant, alone })
-      reply.take(job, job, claimedExtras(job), grant)
+      reply.take(job, job, job.key ?? null, claimedExtras(job), grant)
       if (job.crashes > 0) line.took(queue.queueId, job)
     },
     passOver: (job, obstacle) => {

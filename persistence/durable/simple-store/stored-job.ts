@@ -9,6 +9,7 @@ import { cautionOf } from '../../../lib/decisions/crash-outcome.ts'
 import { type Due, dueOf } from '../../../lib/decisions/due.ts'
 import { keptMs } from '../../../lib/decisions/keep.ts'
 import { resetByRetry } from '../../../lib/decisions/transitions.ts'
+import type { ClaimedExtras } from '../execute/claim-reply.ts'
 import type { Ending } from '../execute/moves.ts'
 import type { QueueState } from '../execute/queue-state.ts'
 import type { JobRow, JobRowExtras, PutRequest } from '../store.ts'
@@ -71,10 +72,15 @@ export function rowOfJob(job: StoredJob): JobRow {
   const facts = { seq, id, payload, priority, state, attempt, fence, crashes, queuedAt, startedAt, stoppedAt }
   return { ...facts, extras: present(extrasOf(job)) }
 }
-/** The extras of the job in the reply to a claim. */
-export function claimedExtras(job: StoredJob): JobRowExtras | undefined {
+/** The extras of the job in the reply to a claim, which has its key elsewhere. */
+export function claimedExtras(job: StoredJob): ClaimedExtras | undefined {
   const { crashes } = job
-  return present({ ...extrasOf(job), crashes: crashes > 0 ? crashes : undefined, caution: cautionOf(job) })
+  return present({
+    ...extrasOf(job),
+    key: undefined,
+    crashes: crashes > 0 ? crashes : undefined,
+    caution: cautionOf(job),
+  })
 }
 function extrasOf(job: StoredJob): Extras {
   const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint } = job

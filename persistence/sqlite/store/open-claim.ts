@@ -1,8 +1,8 @@
 /** A claim of rows: durable/execute/claim-reply.ts, with what the file has of each job. */
 import { cautionOf } from '../../../lib/decisions/crash-outcome.ts'
 import { grantOfCharges } from '../../durable/execute/admission.ts'
-import { type ClaimFacts, ClaimReply } from '../../durable/execute/claim-reply.ts'
-import type { JobRow, JobRowExtras } from '../../durable/store.ts'
+import { type ClaimedExtras, type ClaimFacts, ClaimReply } from '../../durable/execute/claim-reply.ts'
+import type { JobRow } from '../../durable/store.ts'
 import { extrasOf, type JobRows } from '../tables/job.ts'
 import type { StartedJob } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
@@ -23,17 +23,15 @@ export class OpenClaim extends ClaimReply<RowClaimFacts> {
   /** Adds a job that starts to the reply. */
   add(row: Omit<Row, 'isJson'>, start: StartedJob): void {
     const grant = this.facts.isRated ? grantOfCharges(start.key, start) : 0
-    this.take(row as typeof row & { readonly id: string }, start, this.#extrasOf(row, start.alone), grant)
+    this.take(row as typeof row & { readonly id: string }, start, row.key, this.#extrasOf(row, start.alone), grant)
   }
-  /** The data that few jobs have. */
-  #extrasOf(row: Omit<Row, 'isJson'>, alone: boolean): JobRowExtras | undefined {
-    const { seq, key, extras, fingerprint, crashes, flags } = row
+  #extrasOf(row: Omit<Row, 'isJson'>, alone: boolean): ClaimedExtras | undefined {
+    const { seq, extras, fingerprint, crashes, flags } = row
     const ran = (flags & hasLastRun) !== 0
     const launchUnreported = (flags & unreportedLaunch) !== 0
-    const hasNoExtras = key === null && extras === null && fingerprint === null && crashes === 0
+    const hasNoExtras = extras === null && fingerprint === null && crashes === 0
     if (hasNoExtras && !ran && !launchUnreported) return undefined
-    const facts: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } = { ...extrasOf(row) }
-    if (key !== null) facts.key = key
+    const facts: { -readonly [K in keyof ClaimedExtras]: ClaimedExtras[K] } = { ...extrasOf(row) }
     if (fingerprint !== null) facts.fingerprint = fingerprint
     if (ran) {
       const [, , error, checkpoint] = this.facts.jobRows.lastRunOf(seq)

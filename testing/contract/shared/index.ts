@@ -206,6 +206,47 @@ it('B31: an awaited job that another process ends is reported once, by the recor
   t.is(a.extras?.value, 7)
 })
 
+it('B13: a job that another queue object has put comes whole, with its key and its options', async (t, { start }) => {
+  const [one, other] = [await start(), await start({ works: false })]
+  await other.put(job('a'), job('b', { key: 'k' }), job('c', { key: 'l', timeoutMs: 5, priority: 1 }))
+
+  const claimed = await one.claim(9)
+
+  t.deepEqual(
+    claimed.map(({ payload, priority, extras }) => [payload, priority, extras?.key, extras?.timeoutMs]),
+    [
+      ['a', 0, undefined, undefined],
+      ['b', 0, 'k', undefined],
+      ['c', 1, 'l', 5],
+    ],
+  )
+})
+
+it('B20: a job that another queue object has put again comes without the error of its former attempt', async (t, {
+  start,
+  pass,
+}) => {
+  const kept = { ...keep, failedMs: 60_000 }
+  const [one, other] = [await start({ keep: kept }), await start({ works: false, keep: kept })]
+  const records = [job('a'), job('b', { key: 'k' })]
+  await one.put(...records)
+  const launched = await one.launch()
+  await one.exchange({ settled: launched.map(record => settle(record, 'failed', { error: new Error('no') })) })
+  await pass(1_000)
+  for (const { id } of records) await other.command({ kind: 'retry', target: id })
+  await pass(1_000)
+
+  const retried = await one.launch()
+
+  t.deepEqual(
+    retried.map(({ payload, attempt, extras }) => [payload, attempt, extras?.key, extras?.error]),
+    [
+      ['a', 1, undefined, undefined],
+      ['b', 1, 'k', undefined],
+    ],
+  )
+})
+
 // Processes that die.
 
 it('B32: the jobs of a process that died go back to their places, and are reported', async (t, { start, pass }) => {

@@ -125,12 +125,13 @@ test('claim: of very many jobs an exchange may hand out a part, and says to look
 
 test('claim: optional fields come with the job', async (t, subject) => {
   const p = await oneWorker(subject)
-  const extras = { key: 'k', cost: { n: 2 }, retry: '{"attempts":3}', timeoutMs: 5, fingerprint: 'f' }
-  await p.put([{ payload: 'a', id: 'x', extras }, 'b'])
+  const { key, ...others } = { key: 'k', cost: { n: 2 }, retry: '{"attempts":3}', timeoutMs: 5, fingerprint: 'f' }
+  await p.put([{ payload: 'a', id: 'x', extras: { key, ...others } }, 'b', { payload: 'c', extras: { key } }])
 
   const { claimed } = await p.exchange({ room: 9 })
 
-  t.deepEqual(claimed.extras, [[0, extras]])
+  t.deepEqual(claimed.keys, ['k', null, 'k'])
+  t.deepEqual(claimed.extras, [[0, others]])
   t.is(claimed.ids[0], 'x')
 })
 

@@ -48,7 +48,7 @@ function claim(
       take: (job, key) => {
         started.push(key.name)
         const facts = { ...job, id: '', payload: '', queuedAt: 0, attempt: 1, fence: 1 }
-        reply.take(facts, facts, undefined, 0)
+        reply.take(facts, facts, key.name, undefined, 0)
         return leaves(key)
       },
       passOver: (_job, key) => leaves(key),

@@ -62,7 +62,9 @@ for (const [what, odd] of [
     const at = odd.priority === -1 ? 0 : odd.priority === 1 ? 40 : 20
     t.is(JSON.parse(claimed.payloads[at] as string), odd.payload ?? 'odd')
     t.is(claimed.priorities[at], odd.priority ?? 0)
-    t.deepEqual(claimed.extras, odd.extras ? [[20, odd.extras]] : [])
+    const { key, ...others } = odd.extras ?? {}
+    t.is(claimed.keys?.[20], key)
+    t.deepEqual(claimed.extras, Object.keys(others).length > 0 ? [[20, others]] : [])
   })
 }
 
