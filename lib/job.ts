@@ -24,7 +24,7 @@ export interface RetryPolicy {
 
 /** Fields that few jobs have, kept apart so that a plain pending job stays small. */
 export class JobExtras {
-  // First what is read of each job that runs: these fields share a line or two of the processor's cache.
+  // The fields that each run reads come first, so that they share one or two lines of the processor's cache.
 
   /** The label to which per-key limits apply. */
   key: string | undefined = undefined
@@ -106,7 +106,7 @@ export class JobRecord {
    * reference instead of allocating one per record.
    */
   queuedAt: number = undefined as unknown as number
-  /** The job's index in the memory backlog's order of ready or due jobs; -1 if it is in none. */
+  /** The job's index in the memory backlog's order of ready or due jobs; -1 if it is in none, or alone in one. */
   memorySlot = -1
   extras: JobExtras | undefined
   live: LiveParts | undefined = undefined

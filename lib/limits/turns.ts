@@ -2,8 +2,9 @@
  * The keys that may start a job, in order of their tags. What the tags are is decided in fairness.ts.
  *
  * A key that has started a job gets a later tag, and among keys of one weight that is the latest of all. So most keys
- * are added behind all others. They stand in a line, and take constant time. A key that precedes the last of the line
- * goes into a heap instead, where it takes O(log n) steps. The earlier of the two heads is next.
+ * are added behind all others. They stand in a line, and adding one takes constant time. A key that precedes the last of
+ * the line, because its weight is greater or a new key has come meanwhile, goes into a heap instead, where it takes
+ * O(log n) steps. The earlier of the two heads is next.
  */
 
 /** A key's place among the turns. */
@@ -138,7 +139,7 @@ class Line<Key extends Turn> {
 }
 
 /**
- * Each node has four children, so the tree is half as deep as with two. Tags and ties are copied to arrays of numbers, so
+ * Keys in any order, the earliest at the root. Each node has four children, so the tree is half as deep as with two. Tags and ties are copied to arrays of numbers, so
  * that comparing keys touches none of them: with 100,000 keys each of them would be a miss of the cache.
  */
 class TurnHeap<Key extends Turn> {

@@ -56,8 +56,8 @@ export function claimedRecords(
     record.fence = fences[i] as number
     const extra = extrasAt.get(i)
     if (extra) rows.setExtras(record, extra)
-    // Another process has put the job again after an attempt that failed here.
-    else if (record.extras) record.extras.error = undefined
+    // If another process has retried or promoted the job, its former error or delay is gone.
+    else if (record.extras) Object.assign(record.extras, { error: undefined, dueAt: undefined, runAt: undefined })
     const key = keys?.[i] ?? undefined
     if (key !== undefined) record.ensureExtras().key = key
     // If another process has retried the job, its crashes count from 0 again.

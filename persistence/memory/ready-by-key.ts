@@ -232,6 +232,7 @@ export class ReadyByKey {
     }
     entry.bodies++
     this.#take(entry, job)
+    if (entry.at >= 0 && this.policy.order === 'fair') this.#turns.moved(entry)
   }
   /** Sets the virtual clock and all tags back, so that they stay exact. Keys without a turn keep at most theirs. */
   #rebase(): void {
@@ -285,8 +286,9 @@ export class ReadyByKey {
     if (entry.rate) entry.rate.change(rate, now)
     else if (rate.length > 0) entry.rate = new Rate(rate)
     if (rate.length === 0) entry.rate = undefined
-    if (this.policy.order === 'fair') entry.tag = tagAfterChange(this.#clock, entry.tag, settings.weight)
-    if (entry.at >= 0) this.#turns.moved(entry)
+    const { tag } = entry
+    if (this.policy.order === 'fair') entry.tag = tagAfterChange(this.#clock, tag, settings.weight)
+    if (entry.at >= 0 && entry.tag !== tag) this.#turns.moved(entry)
     this.#recheck(entry, now)
   }
   /** Another declaration is in force. */
@@ -327,11 +329,12 @@ export class ReadyByKey {
     const { jobs } = entry
     if (jobs.size === 0) return this.#rest(entry)
     if (entry.at < 0) return this.#nextChanged(entry)
-    if (this.policy.order === 'priority') {
-      const { priority, seq } = jobs.first as JobRecord
-      entry.tag = priority
-      entry.tie = seq
-    }
+    // Where keys share, a key keeps its place, whatever its jobs are.
+    if (this.policy.order === 'fair') return
+    const { priority, seq } = jobs.first as JobRecord
+    if (entry.tag === priority && entry.tie === seq) return
+    entry.tag = priority
+    entry.tie = seq
     this.#turns.moved(entry)
   }
   /** Perhaps another job is next in a key that is held up. It may cost less than the one that had no capacity. */

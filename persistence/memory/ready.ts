@@ -4,6 +4,8 @@
  * Within one priority most jobs arrive in that order already. So each priority has a lane, which is a ring, and the
  * lanes are sorted by priority. A job that comes back and must precede the last of its lane goes into a heap instead;
  * so do jobs of further priorities once there are very many lanes. The more important of the two heads is next.
+ *
+ * The first job of all needs neither until a second one comes.
  */
 
 import { inOrderOfStart } from '../../lib/decisions/order.ts'

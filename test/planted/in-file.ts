@@ -600,15 +600,15 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a job that another process has put again keeps the error of its former attempt',
     file: 'persistence/durable/claimed.ts',
-    edits: [{ find: '    else if (record.extras) record.extras.error = undefined\n', replace: '' }],
-    why: 'B20: job.error shows what a former attempt threw while a new one runs',
+    edits: [{ find: '{ error: undefined, dueAt', replace: '{ dueAt' }],
+    why: 'B9: job.error shows what a former attempt threw while a new one runs',
     finders: ['persistence/naive/shared-contract'],
   },
   {
     name: 'a claimed job that has a key comes without it',
     file: 'persistence/durable/claimed.ts',
     edits: [{ find: 'if (key !== undefined) record.ensureExtras().key = key', replace: 'void key' }],
-    why: 'B13: task.key is undefined in a process that did not put the job',
+    why: 'B9: task.key is undefined in a process that did not put the job',
     finders: ['persistence/naive/shared-contract'],
   },
   {

@@ -17,7 +17,7 @@ export interface ClaimFacts {
   readonly graceMs: number
 }
 
-/** What few jobs have besides a key. */
+/** The optional fields of a claimed job, but for its key, which has a column of its own. */
 export type ClaimedExtras = Omit<JobRowExtras, 'key'>
 
 export class ClaimReply<Facts extends ClaimFacts = ClaimFacts> {

@@ -72,7 +72,7 @@ export function rowOfJob(job: StoredJob): JobRow {
   const facts = { seq, id, payload, priority, state, attempt, fence, crashes, queuedAt, startedAt, stoppedAt }
   return { ...facts, extras: present(extrasOf(job)) }
 }
-/** The extras of the job in the reply to a claim, which has its key elsewhere. */
+/** The extras of the job in the reply to a claim. The reply has a column for its key. */
 export function claimedExtras(job: StoredJob): ClaimedExtras | undefined {
   const { crashes } = job
   return present({

@@ -206,7 +206,7 @@ it('B31: an awaited job that another process ends is reported once, by the recor
   t.is(a.extras?.value, 7)
 })
 
-it('B13: a job that another queue object has put comes whole, with its key and its options', async (t, { start }) => {
+it('B9: a job that another queue object has put comes whole, with its key and its options', async (t, { start }) => {
   const [one, other] = [await start(), await start({ works: false })]
   await other.put(job('a'), job('b', { key: 'k' }), job('c', { key: 'l', timeoutMs: 5, priority: 1 }))
 
@@ -222,27 +222,31 @@ it('B13: a job that another queue object has put comes whole, with its key and i
   )
 })
 
-it('B20: a job that another queue object has put again comes without the error of its former attempt', async (t, {
+it('B9: a job that another queue object has retried or promoted comes without its former error and delay', async (t, {
   start,
   pass,
 }) => {
   const kept = { ...keep, failedMs: 60_000 }
   const [one, other] = [await start({ keep: kept }), await start({ works: false, keep: kept })]
-  const records = [job('a'), job('b', { key: 'k' })]
-  await one.put(...records)
+  const failing = [job('a'), job('b', { key: 'k' })]
+  const delayed = [job('c', { dueAt: 1e6 }), job('d', { dueAt: 1e6, key: 'k' })]
+  await one.put(...failing, ...delayed)
   const launched = await one.launch()
   await one.exchange({ settled: launched.map(record => settle(record, 'failed', { error: new Error('no') })) })
   await pass(1_000)
-  for (const { id } of records) await other.command({ kind: 'retry', target: id })
+  for (const { id } of failing) await other.command({ kind: 'retry', target: id })
+  for (const { id } of delayed) await other.command({ kind: 'promote', target: id })
   await pass(1_000)
 
-  const retried = await one.launch()
+  const claimed = await one.claim(9)
 
   t.deepEqual(
-    retried.map(({ payload, attempt, extras }) => [payload, attempt, extras?.key, extras?.error]),
+    claimed.map(({ payload, attempt, extras }) => [payload, attempt, extras?.key, extras?.error, extras?.dueAt]),
     [
-      ['a', 1, undefined, undefined],
-      ['b', 1, 'k', undefined],
+      ['a', 1, undefined, undefined, undefined],
+      ['b', 1, 'k', undefined, undefined],
+      ['c', 1, undefined, undefined, undefined],
+      ['d', 1, 'k', undefined, undefined],
     ],
   )
 })
