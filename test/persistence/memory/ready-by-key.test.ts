@@ -56,3 +56,18 @@ test('ready by key: held keys are not among those that take turns, and return wh
 
   t.is(keys.next?.key, 'a')
 })
+
+for (const order of ['fair', 'priority'] as const) {
+  test(`ready by key: a key keeps its place when it gets or loses jobs behind its first, in the order ${order}`, t => {
+    const keys = new ReadyByKey(parseKeys('keys', { order }), new Map())
+    for (const name of ['a', 'b', 'c']) keys.push(job(name))
+    const places = (): unknown => ['a', 'b', 'c'].map(name => keys.find(name)?.at)
+    const before = places()
+    const further = ['a', 'b', 'c'].map(job)
+
+    for (const one of further) keys.push(one)
+    t.deepEqual(places(), before)
+    for (const one of further) keys.remove(one)
+    t.deepEqual(places(), before)
+  })
+}
