@@ -559,7 +559,7 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'a key that cannot be stored stops a whole queue on a file',
-    finders: ['lib/settle/error-settlement', 'flow/retry'],
+    finders: ['lib/settle/control-errors'],
   },
   {
     name: 'a throttle without a Retry-After holds nothing where retries do not wait',

@@ -73,6 +73,7 @@ test('keys: a body that goes on keeps the slot of its key until it ends or its p
   const [first] = (await a.claim(1)) as [Ending]
   await a.exchange({ settled: [{ ...first, kind: 'cancelled', extras: { bodyContinues: true } }] })
   t.deepEqual(await b.claimed(), [])
+  t.like(await b.explain(first.seq + 1), { why: 'width', key: 'a' })
   await a.exchange({ endedBodies: [first.seq] })
   const second = (await b.claim(9)) as Ending[]
   t.is(second.length, 1)

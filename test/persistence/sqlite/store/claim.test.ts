@@ -170,7 +170,8 @@ test('claim: 64 keys take little more statements than one, and a key without fur
 })
 
 test('claim: a key whose body has ended is checked, however many keys without jobs come before it', t => {
-  const p = opened({ keys: { ...noKeys, width: 1 } })
+  // Their starts count for a while, so the file has rows of the keys without jobs.
+  const p = opened({ keys: { ...noKeys, width: 1, rate: [{ ...keyRule, limit: 9 }] } })
   p.put(jobsOfKeys(2))
   const running = claimAll(p)
   t.is(running.length, 1_010)
