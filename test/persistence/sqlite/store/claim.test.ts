@@ -139,7 +139,7 @@ const statementsIn = (p: Process, run: () => void): number => {
   let count = 0
   for (const [i, name] of names.entries()) {
     prototype[name] = function (this: { readonly source: string }, ...values) {
-      if (/rdq_(?:key|held|underway)/.test(this.source)) count++
+      if (/rdq_(?:key|pending_by_key|underway)/.test(this.source)) count++
       return real[i]?.apply(this, values)
     }
   }
@@ -167,6 +167,19 @@ test('claim: 64 keys take little more statements than one, and a key without fur
   const ofMany = claimOf(64)
 
   t.true(ofMany < claimOf(1) + 16, `${ofMany} statements`)
+})
+
+test('claim: many jobs of one key take as many statements as a few', t => {
+  const p = opened({ keys: { ...noKeys, order: 'fair' } })
+  const claimOf = (jobs: number): number => {
+    p.put(Array.from({ length: jobs + 200 }, (_, i) => ({ payload: `job ${i}`, extras: { key: 'k' } })))
+    return statementsIn(p, () => t.is(p.exchange({ room: jobs }).claimed.seqs.length, jobs))
+  }
+
+  claimOf(10) // The first claim of all has the jobs of its put to sort.
+  const ofFew = claimOf(10)
+
+  t.is(claimOf(200), ofFew)
 })
 
 test('claim: a key whose body has ended is checked, however many keys without jobs come before it', t => {
