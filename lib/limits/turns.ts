@@ -139,8 +139,9 @@ class Line<Key extends Turn> {
 }
 
 /**
- * Keys in any order, the earliest at the root. Each node has four children, so the tree is half as deep as with two. Tags and ties are copied to arrays of numbers, so
- * that comparing keys touches none of them: with 100,000 keys each of them would be a miss of the cache.
+ * Keys in any order, the earliest at the root. Each node has four children, so the tree is half as deep as with two.
+ * Tags and ties are copied to arrays of numbers, so that comparing keys touches none of them: with 100,000 keys each of
+ * them would be a miss of the cache.
  */
 class TurnHeap<Key extends Turn> {
   readonly #keys: Key[] = []

@@ -13,70 +13,21 @@ import {
   tagAfterStart,
   tagOnArrival,
 } from '../../lib/limits/fairness.ts'
-import {
-  type KeyOverride,
-  type KeySettings,
-  type KeysPolicy,
-  keyless,
-  noKeys,
-  settingsOf,
-} from '../../lib/limits/keys.ts'
-import type { Refusal, Scope } from '../../lib/limits/limit.ts'
+import { type KeyOverride, type KeySettings, type KeysPolicy, keyless, settingsOf } from '../../lib/limits/keys.ts'
+import type { Refusal } from '../../lib/limits/limit.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
-import { type Turn, Turns } from '../../lib/limits/turns.ts'
+import { Turns } from '../../lib/limits/turns.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import type { Cost, RateRule } from '../../lib/rate/rules.ts'
-import { keepShapeAlive } from '../../lib/support/shape-samples.ts'
-import { Ready } from './ready.ts'
-
-interface Alarm extends Turn {
-  readonly entry: KeyEntry
-}
-
-/** A key that has jobs, or whose former jobs still count for its limits. */
-export class KeyEntry implements Turn, Scope {
-  /** NaN: the key has no turn to come. It gets one with its next job. */
-  tag: number = Number.NaN
-  tie = 0
-  at = -1
-  readonly key: string
-  readonly jobs: Ready = new Ready()
-  settings: KeySettings
-  bodies = 0
-  /** Not initialised to -Infinity, for which V8 would allocate a box in each entry. */
-  #heldUntil: number | undefined
-  rate: Rate | undefined
-  /** The key has jobs, and a limit of its own holds it up. */
-  refusal: Refusal | undefined
-  /** When the key is looked at again, if that is known: it returns to the turns, or is forgotten. */
-  alarm: Alarm | undefined
-
-  constructor(key: string, settings: KeySettings) {
-    this.key = key
-    this.settings = settings
-    this.rate = settings.rate.length > 0 ? new Rate(settings.rate) : undefined
-  }
-  get heldUntil(): number {
-    return this.#heldUntil ?? -Infinity
-  }
-  set heldUntil(until: number) {
-    this.#heldUntil = until
-  }
-  get paused(): boolean {
-    return this.settings.paused
-  }
-  get width(): number {
-    return this.settings.width
-  }
-}
+import { type Alarm, KeyEntries, type KeyEntry } from './key-entries.ts'
 
 export class ReadyByKey {
   policy: KeysPolicy
   /** The settings of all keys for which nothing else is set. */
   #common: KeySettings
   readonly #overrides: ReadonlyMap<string, KeyOverride>
-  readonly #entries = new Map<string, KeyEntry>()
+  readonly #entries = new KeyEntries(key => this.#settings(key))
   readonly #turns = new Turns<KeyEntry>()
   /** Keys that are held up until an instant, and keys without jobs that are forgotten then. */
   readonly #alarms = new Turns<Alarm>()
@@ -96,16 +47,16 @@ export class ReadyByKey {
     return this.#size
   }
   /** The keys that have any state. */
-  get entries(): ReadonlyMap<string, KeyEntry> {
+  get entries(): KeyEntries {
     return this.#entries
   }
   find(key: string | undefined): KeyEntry | undefined {
-    return this.#entries.get(key ?? keyless)
+    return this.#entries.find(key ?? keyless)
   }
   /** The settings in force for a key. */
   settingsOf(key: string | undefined): KeySettings {
     const name = key ?? keyless
-    return this.#entries.get(name)?.settings ?? this.#settings(name)
+    return this.#entries.find(name)?.settings ?? this.#settings(name)
   }
   #settings(key: string): KeySettings {
     const override = this.#overrides.get(key)
@@ -122,13 +73,13 @@ export class ReadyByKey {
     this.#hasWork(entry)
   }
   pushAll(jobs: readonly JobRecord[], priority: number): void {
-    const entry = this.#entry(keyless)
+    const entry = this.#entries.ensure(keyless)
     entry.jobs.pushAll(jobs, priority)
     this.#size += jobs.length
     this.#hasWork(entry)
   }
   pushPlain(jobs: PlainJobs): void {
-    const entry = this.#entry(keyless)
+    const entry = this.#entries.ensure(keyless)
     entry.jobs.pushPlain(jobs)
     this.#size += jobs.length
     this.#hasWork(entry)
@@ -152,11 +103,11 @@ export class ReadyByKey {
     if (this.#size === 0) return undefined
     const { first } = this
     if (first) return first
-    for (const { jobs } of this.#entries.values()) if (jobs.first) return jobs.first
+    for (const { jobs } of this.#entries) if (jobs.first) return jobs.first
     return undefined
   }
   *[Symbol.iterator](): Generator<JobRecord> {
-    for (const { jobs } of [...this.#entries.values()]) yield* jobs
+    for (const { jobs } of [...this.#entries]) yield* jobs
   }
   /** How many jobs of its key start before this one, or would. */
   before(job: JobRecord): number {
@@ -171,16 +122,8 @@ export class ReadyByKey {
     return this.#entryFor(job)
   }
   #entryFor({ extras }: JobRecord): KeyEntry {
-    const entry = this.#entry(extras?.key ?? keyless)
+    const entry = this.#entries.ensure(extras?.key ?? keyless)
     if (extras) extras.keyEntry = entry
-    return entry
-  }
-  #entry(key: string): KeyEntry {
-    let entry = this.#entries.get(key)
-    if (!entry) {
-      entry = new KeyEntry(key, this.#settings(key))
-      this.#entries.set(key, entry)
-    }
     return entry
   }
 
@@ -191,6 +134,8 @@ export class ReadyByKey {
     for (const alarms of [this.#alarms, this.#idle]) {
       for (let alarm = alarms.first; alarm && alarm.tag <= now; alarm = alarms.first) this.#recheck(alarm.entry, now)
     }
+    // Nothing can start, so there is time for it.
+    if (this.#turns.size === 0) this.#entries.tidy()
   }
   /** When the next key that has jobs may start one, as far as that is known. */
   get nextLook(): number {
@@ -237,7 +182,7 @@ export class ReadyByKey {
   /** Sets the virtual clock and all tags back, so that they stay exact. Keys without a turn keep at most theirs. */
   #rebase(): void {
     const by = this.#clock
-    for (const entry of this.#entries.values()) if (entry.at < 0) entry.tag -= by
+    for (const entry of this.#entries) if (entry.at < 0) entry.tag -= by
     this.#turns.rebase(by)
     this.#clock = 0
   }
@@ -264,11 +209,11 @@ export class ReadyByKey {
   }
   /** Starts of the key count otherwise now, so it may have capacity earlier. */
   recounted(key: string, now: number): void {
-    const entry = this.#entries.get(key)
+    const entry = this.#entries.find(key)
     if (entry?.refusal) this.#recheck(entry, now)
   }
   hold(key: string, until: number, now: number): void {
-    const entry = this.#entry(key)
+    const entry = this.#entries.ensure(key)
     entry.heldUntil = Math.max(entry.heldUntil, until)
     this.#recheck(entry, now)
   }
@@ -278,7 +223,7 @@ export class ReadyByKey {
   /** The settings of the key have changed. */
   changed(key: string, now: number): void {
     if (this.#overrides.get(key)?.rate) this.#isRated = true
-    const entry = this.#entries.get(key)
+    const entry = this.#entries.find(key)
     if (!entry) return
     const settings = this.#settings(key)
     const { rate } = settings
@@ -296,7 +241,7 @@ export class ReadyByKey {
     const reorders = policy.order !== this.policy.order
     this.policy = policy
     this.#common = commonSettings(policy)
-    for (const entry of [...this.#entries.values()]) {
+    for (const entry of [...this.#entries]) {
       if (reorders) {
         if (entry.at >= 0) this.#turns.remove(entry)
         entry.tag = Number.NaN
@@ -362,7 +307,7 @@ export class ReadyByKey {
     if (entry.bodies > 0) return
     const until = Math.max(entry.heldUntil, entry.rate?.emptyAt(now) ?? -Infinity)
     if (until > now) this.#setAlarm(this.#idle, entry, until)
-    else this.#entries.delete(entry.key)
+    else this.#entries.forget(entry)
   }
   #setAlarm(alarms: Turns<Alarm>, entry: KeyEntry, until: number): void {
     entry.alarm ??= { entry, tag: until, tie: 0, at: -1 }
@@ -377,5 +322,3 @@ export class ReadyByKey {
 function commonSettings(policy: KeysPolicy): KeySettings {
   return settingsOf(policy, undefined, 'any')
 }
-
-keepShapeAlive(new KeyEntry(keyless, commonSettings(noKeys)))

@@ -36,7 +36,91 @@ test('ready by key: jobs of ten thousand keys leave nothing behind', t => {
 
   for (const one of jobs) keys.remove(one)
 
-  t.deepEqual([keys.entries.size, keys.size, keys.next], [0, 0, undefined])
+  t.deepEqual([keys.entries.size, keys.entries.spares, keys.size, keys.next], [0, 0, 0, undefined])
+})
+
+/** Keys of which `other` is in use, so that `name` stays as a spare once its only job was removed. */
+function withSpare(keys: ReadyByKey, name: string): void {
+  keys.push(job('other'))
+  const one = job(name)
+  keys.push(one)
+  keys.remove(one)
+}
+
+test('ready by key: a key that was forgotten is not found, and has no state', t => {
+  const keys = new ReadyByKey(parseKeys('keys', {}), new Map())
+
+  withSpare(keys, 'a')
+
+  t.is(keys.find('a'), undefined)
+  t.deepEqual([keys.entries.size, [...keys.entries].map(({ key }) => key)], [1, ['other']])
+})
+
+test('ready by key: a forgotten key that comes back begins anew, with the settings now in force', t => {
+  const overrides = new Map<string, KeyOverride>()
+  const keys = new ReadyByKey(parseKeys('keys', { rate: { limit: 1, per: 100 } }), overrides)
+  keys.push(job('other'))
+  const one = job('a')
+  keys.push(one)
+  const former = keys.find('a')
+  former?.rate?.grant(undefined, 0, 0)
+  keys.hold('a', 50, 0)
+  if (former) keys.claimed(former, one)
+  keys.released(one, 0)
+  keys.recheckDue(100)
+  t.is(keys.find('a'), undefined)
+  overrides.set('a', { weight: 2, width: 3 })
+  keys.changed('a', 100)
+
+  keys.push(job('a'))
+
+  const entry = keys.find('a')
+  t.like(entry, { width: 3, bodies: 0, heldUntil: -Infinity, refusal: undefined, tag: 1.5 })
+  t.is(entry?.rate?.emptyAt(0), -Infinity)
+  t.is(keys.entries.size, 2)
+})
+
+test('ready by key: another declaration changes the keys that come back later', t => {
+  const keys = new ReadyByKey(parseKeys('keys', { rate: { limit: 1, per: 100 } }), new Map())
+  withSpare(keys, 'a')
+
+  keys.declare(parseKeys('keys', { width: 2 }), 0)
+  t.is(keys.entries.size, 1)
+  keys.push(job('a'))
+
+  t.like(keys.find('a'), { width: 2, rate: undefined })
+})
+
+test('ready by key: however many keys come and go, few entries are left of them', t => {
+  const keys = new ReadyByKey(parseKeys('keys', {}), new Map())
+  const waiting = Array.from({ length: 100 }, (_, i) => job(`first ${i}`))
+  for (const one of waiting) keys.push(one)
+  let most = 0
+  for (let i = 0; i < 10_000; i++) {
+    keys.remove(waiting[i] as JobRecord)
+    waiting.push(job(`key ${i}`))
+    keys.push(waiting.at(-1) as JobRecord)
+    most = Math.max(most, keys.entries.spares)
+  }
+
+  t.is(keys.entries.size, 100)
+  t.true(most >= 99 && most <= 300, `${most} spares`)
+})
+
+test('ready by key: nothing is left of many keys that come and go once no key may start a job', t => {
+  const keys = new ReadyByKey(parseKeys('keys', { width: 1 }), new Map())
+  const running = job('other')
+  keys.push(running)
+  const entry = keys.next
+  if (entry) keys.claimed(entry, running)
+  const jobs = Array.from({ length: 100 }, (_, i) => job(`key ${i}`))
+  for (const one of jobs) keys.push(one)
+  for (const one of jobs) keys.remove(one)
+  t.is(keys.entries.spares, 100)
+
+  keys.recheckDue(0)
+
+  t.deepEqual([keys.entries.size, keys.entries.spares], [1, 0])
 })
 
 test('ready by key: held keys are not among those that take turns, and return when something may have changed', t => {

@@ -1,0 +1,132 @@
+/**
+ * The keys of which anything is known: each has an entry.
+ *
+ * An entry that is no longer in use stays in the map as a spare, because deleting one of many keys from a map takes as
+ * long as starting its job. The spares are dropped together: all of them once no entry is in use, and those beyond three
+ * for each entry in use before another key gets an entry, or when no key may start a job. A key that gets work while its
+ * spare is there uses it again, as if it was new.
+ */
+import { type KeySettings, keyless } from '../../lib/limits/keys.ts'
+import type { Refusal, Scope } from '../../lib/limits/limit.ts'
+import type { Turn } from '../../lib/limits/turns.ts'
+import { Rate } from '../../lib/rate/rate.ts'
+import { keepShapeAlive } from '../../lib/support/shape-samples.ts'
+import { Ready } from './ready.ts'
+
+/** Dropping the spares moves each entry in use, so it pays if there are several times as many spares. */
+const sparesPerEntry = 3
+
+export interface Alarm extends Turn {
+  readonly entry: KeyEntry
+}
+
+/** A key that has jobs, or whose former jobs still count for its limits. */
+export class KeyEntry implements Turn, Scope {
+  /** NaN: the key has no turn to come. It gets one with its next job. */
+  tag: number = Number.NaN
+  tie = 0
+  at = -1
+  readonly key: string
+  readonly jobs: Ready = new Ready()
+  settings: KeySettings
+  bodies = 0
+  /** Not initialised to -Infinity, for which V8 would allocate a box in each entry. */
+  #heldUntil: number | undefined
+  rate: Rate | undefined
+  /** The key has jobs, and a limit of its own holds it up. */
+  refusal: Refusal | undefined
+  /** When the key is looked at again, if that is known: it returns to the turns, or is forgotten. */
+  alarm: Alarm | undefined
+  /** Nothing is known of the key any more. */
+  isSpare = false
+
+  constructor(key: string, settings: KeySettings) {
+    this.key = key
+    this.settings = settings
+    this.rate = rateOf(settings)
+  }
+  get heldUntil(): number {
+    return this.#heldUntil ?? -Infinity
+  }
+  set heldUntil(until: number) {
+    this.#heldUntil = until
+  }
+  get paused(): boolean {
+    return this.settings.paused
+  }
+  get width(): number {
+    return this.settings.width
+  }
+  /** Forgets all but the name. The key has neither jobs nor bodies, and no alarm. */
+  forget(): void {
+    this.isSpare = true
+    this.tag = Number.NaN
+    this.#heldUntil = undefined
+    this.rate = undefined
+  }
+  /** The key begins anew. */
+  renew(settings: KeySettings): void {
+    this.isSpare = false
+    this.settings = settings
+    this.rate = rateOf(settings)
+  }
+}
+
+function rateOf({ rate }: KeySettings): Rate | undefined {
+  return rate.length > 0 ? new Rate(rate) : undefined
+}
+
+export class KeyEntries {
+  #entries = new Map<string, KeyEntry>()
+  #spares = 0
+  readonly #settingsOf: (key: string) => KeySettings
+
+  constructor(settingsOf: (key: string) => KeySettings) {
+    this.#settingsOf = settingsOf
+  }
+  /** How many keys have any state. */
+  get size(): number {
+    return this.#entries.size - this.#spares
+  }
+  get spares(): number {
+    return this.#spares
+  }
+  find(key: string): KeyEntry | undefined {
+    const entry = this.#entries.get(key)
+    return entry?.isSpare ? undefined : entry
+  }
+  /** The entry of the key, created if it has none. */
+  ensure(key: string): KeyEntry {
+    let entry = this.#entries.get(key)
+    if (!entry) {
+      this.tidy()
+      entry = new KeyEntry(key, this.#settingsOf(key))
+      this.#entries.set(key, entry)
+    } else if (entry.isSpare) {
+      entry.renew(this.#settingsOf(key))
+      this.#spares--
+    }
+    return entry
+  }
+  /** Drops what is known of a key that has neither jobs nor bodies, and no alarm. */
+  forget(entry: KeyEntry): void {
+    entry.forget()
+    this.#spares++
+    if (this.size > 0) return
+    this.#entries.clear()
+    this.#spares = 0
+  }
+  /** Drops the spares, if there are too many. */
+  tidy(): void {
+    if (this.#spares <= sparesPerEntry * this.size) return
+    const used = new Map<string, KeyEntry>()
+    for (const entry of this) used.set(entry.key, entry)
+    this.#entries = used
+    this.#spares = 0
+  }
+  *[Symbol.iterator](): Generator<KeyEntry> {
+    for (const entry of this.#entries.values()) if (!entry.isSpare) yield entry
+  }
+}
+
+keepShapeAlive(new KeyEntry(keyless, { width: Infinity, rate: [], weight: 1, paused: false }))
