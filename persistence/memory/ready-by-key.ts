@@ -228,9 +228,9 @@ export class ReadyByKey {
     const settings = this.#settings(key)
     const { rate } = settings
     entry.settings = settings
+    // A rate without rules stays: bodies may still correct its starts, and a new one would give their numbers again.
     if (entry.rate) entry.rate.change(rate, now)
     else if (rate.length > 0) entry.rate = new Rate(rate)
-    if (rate.length === 0) entry.rate = undefined
     const { tag } = entry
     if (this.policy.order === 'fair') entry.tag = tagAfterChange(this.#clock, tag, settings.weight)
     if (entry.at >= 0 && entry.tag !== tag) this.#turns.moved(entry)

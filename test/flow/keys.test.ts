@@ -226,6 +226,32 @@ test('keys.rate: a cost counts in the window of the key, spent corrects it, and 
   t.deepEqual(all.running(), ['a1', 'a2'])
 })
 
+test('keys.rate: a body corrects its own start alone, though the rate was taken away and set again meanwhile', async t => {
+  const all = parts({ width: 99 })
+  const put = (payload: string, tokens: number) => all.queue.put(payload, { key: 'a', cost: { tokens } })
+  const key = all.queue.key('a')
+  const rule = { limit: 10, per: '1s', of: 'tokens' }
+  key.rate = rule
+  await key.stored()
+  await put('a1', 1)
+  await all.resume()
+  key.rate = undefined
+  key.rate = rule
+  await key.stored()
+  await put('a2', 10)
+  await all.clock.settle()
+  await put('a3', 10)
+  await all.clock.settle()
+  t.deepEqual(all.running(), ['a1', 'a2'])
+
+  all.handler.underway[0]?.task.spent({ tokens: 0 })
+  await all.clock.settle()
+
+  t.deepEqual(all.running(), ['a1', 'a2'])
+  await all.clock.advance(1_100)
+  t.deepEqual(all.running(), ['a1', 'a2', 'a3'])
+})
+
 test('keys: Throttled for a key holds its jobs and no others', async t => {
   const all = parts({ width: 99, keys: { width: 1 } })
   await all.put('a1', 'b1', 'a2', 'b2')

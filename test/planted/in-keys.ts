@@ -299,6 +299,19 @@ export const inKeys: readonly Plant[] = [
     finders: ['flow/keys-random'],
   },
   {
+    name: 'in memory the starts of a key are numbered anew once its rate was taken away',
+    file: 'persistence/memory/ready-by-key.ts',
+    edits: [
+      {
+        find: 'if (entry.rate) entry.rate.change(rate, now)',
+        replace:
+          'if (entry.rate && rate.length > 0) entry.rate.change(rate, now)\n    else if (entry.rate) entry.rate = undefined',
+      },
+    ],
+    why: 'a body that corrects its own start corrects that of another job, and the rate is exceeded',
+    finders: ['flow/keys'],
+  },
+  {
     name: 'the hold of a key ends nobody',
     file: 'lib/limits/hold.ts',
     edits: [{ find: '(until > now ?', replace: '(until > now + 3_600_000 ?' }],
