@@ -721,7 +721,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/lazy-session.ts',
     edits: [{ find: 'then(made => (made ? request() : none()))', replace: 'then(none)' }],
     why: 'a web process that started first finds none of the jobs of its workers',
-    finders: ['flow/sqlite-looking'],
+    finders: ['persistence/durable/lazy-session'],
   },
   {
     name: 'a job that runs elsewhere seems to be live',

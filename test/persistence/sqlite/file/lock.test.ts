@@ -152,6 +152,19 @@ test('lock: a living worker whose file was removed creates it again, and stays a
   t.deepEqual(before.takeDead(['w1'], 10_000), ['w1'])
   for (const watch of [before, after]) watch.close()
 })
+test('lock: a worker that is suspended without its second file stays alive for a watcher that knows only the first', t => {
+  const database = join(folder, 'twice.db')
+  const own = new LifeLock(loadSqlite(), database, 'w1')
+  const watch = new Watch(loadSqlite(), database)
+  t.deepEqual(watch.takeDead(['w1'], 0), [])
+  rmSync(lockPath(database, 'w1'))
+  t.true(own.renew(0))
+  rmSync(lockPath(database, 'w1'))
+
+  for (let now = 0; now < 60_000; now += 1_000) t.deepEqual(watch.takeDead(['w1'], now), [])
+  own.release()
+  watch.close()
+})
 test('lock: a worker whose thread was restarted stays alive for all watchers, though both lock files were removed', t => {
   const database = join(folder, 'restarted.db')
   const [before, watch] = [new LifeLock(loadSqlite(), database, 'w1'), new Watch(loadSqlite(), database)]
