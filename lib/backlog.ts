@@ -66,8 +66,8 @@
  * **Commands and queries**
  * - B20. Commands change jobs that wait or have ended, and leave jobs alone that are underway. Counts are conserved.
  * - B21. `clear` cancels all waiting jobs, in steps if there are many, and no job is handed out between two steps.
- *   `return` removes all waiting jobs; in a durable backlog they stay, and it names those whose results are awaited
- *   here.
+ *   `return` removes all waiting jobs. In a durable backlog they stay, and it names those whose results are awaited
+ *   here. They also stay if the session does not work the name and others have it open.
  * - B22. Ended jobs and ids are kept for their time, and at most `most` of each.
  * - B23. A list of waiting jobs is in the order of start; in any other list the last put comes first. A cursor
  *   continues after the position of its job, even if the job is gone.
@@ -383,8 +383,8 @@ export interface DueTime {
 
 /**
  * A change of waiting or ended jobs. A cancel of an `underway` job only requests it from the queue that runs it.
- * `return` is the last command of a queue that stops: it removes all waiting jobs, or in a durable backlog, where they
- * stay, names those that this process follows.
+ * `return` is the last command of a queue that stops: it removes all waiting jobs, unless they stay for others; in a
+ * durable backlog, where they always stay, it names those that this process follows.
  */
 export type Command =
   | {

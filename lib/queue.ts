@@ -72,10 +72,10 @@ export type PutArguments<Payload> = [payload: Payload, options?: PutOptions] | (
 export interface Stopped<Payload, Result> {
   /**
    * Memory only: all jobs that did not run to their end: first the interrupted ones, then the others, most important
-   * first.
+   * first. Empty for a queue without a handler while another one has its jobs.
    */
   readonly returned: Job<Payload, Result>[]
-  /** Durable backlogs only: how many jobs stay. */
+  /** How many jobs stay in the backlog: of a durable one, or of one in memory that another queue has too. */
   readonly left: number
   /** The jobs whose bodies had not ended when the queue stopped waiting for them. */
   readonly abandoned: Job<Payload, Result>[]

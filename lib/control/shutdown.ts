@@ -5,7 +5,8 @@
  * 2. Their signals abort and generators are closed; bodies have `abandonAfterMs` to end, or longer where isolates are
  *    replaced.
  * 3. Bodies that still run are abandoned, and everything that this process holds is announced. Jobs that did not run to
- *    their end are returned to the caller by a memory backlog, and stay in a durable one.
+ *    their end are returned to the caller by a memory backlog, unless the queue has no handler and another one has the
+ *    jobs too. In a durable backlog they stay.
  */
 
 import type { Announcer } from '../announce/announcer.ts'
@@ -102,7 +103,7 @@ export class Shutdown {
     } else waiters.stop(true)
     this.#lifecycle.end()
     this.#timer?.cancel()
-    const left = durable && session ? session.counts.pending + session.counts.delayed : 0
+    const left = session ? session.counts.pending + session.counts.delayed : 0
     await this.#parts.isolates?.close()
     this.#dispatch.close()
     await session?.close()

@@ -230,6 +230,8 @@ class MemorySession implements BacklogSession {
         queue.clearOverrides(command.of, now)
         return noChange
       case 'return':
+        // Other queue objects still have these jobs, and one of them may run them.
+        if (!this.declaration.works && this.#sessions.size > 1) return noChange
         return changedTo(queue.removeWaiting(now), undefined)
     }
     const { target } = command

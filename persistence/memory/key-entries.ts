@@ -79,6 +79,9 @@ function rateOf({ rate }: KeySettings): Rate | undefined {
 export class KeyEntries {
   #entries = new Map<string, KeyEntry>()
   #spares = 0
+  /** Where `withJobs` looks next. */
+  #walk: Iterator<KeyEntry> | undefined
+  #withJobs: KeyEntry | undefined
   readonly #settingsOf: (key: string) => KeySettings
 
   constructor(settingsOf: (key: string) => KeySettings) {
@@ -112,17 +115,32 @@ export class KeyEntries {
   forget(entry: KeyEntry): void {
     entry.forget()
     this.#spares++
-    if (this.size > 0) return
-    this.#entries.clear()
-    this.#spares = 0
+    if (this.size === 0) this.#use(new Map())
   }
   /** Drops the spares, if there are too many. */
   tidy(): void {
     if (this.#spares <= sparesPerEntry * this.size) return
     const used = new Map<string, KeyEntry>()
     for (const entry of this) used.set(entry.key, entry)
-    this.#entries = used
+    this.#use(used)
+  }
+  #use(entries: Map<string, KeyEntry>): void {
+    this.#entries = entries
     this.#spares = 0
+    this.#walk = this.#withJobs = undefined
+  }
+  /**
+   * Any key with jobs that wait; there must be one. It goes on where it ended last, so that to take the jobs of all keys
+   * takes one walk.
+   */
+  withJobs(): KeyEntry {
+    while (!this.#withJobs || this.#withJobs.jobs.size === 0) {
+      this.#walk ??= this[Symbol.iterator]()
+      const { value, done } = this.#walk.next()
+      if (done) this.#walk = undefined
+      else this.#withJobs = value
+    }
+    return this.#withJobs
   }
   *[Symbol.iterator](): Generator<KeyEntry> {
     for (const entry of this.#entries.values()) if (!entry.isSpare) yield entry

@@ -21,7 +21,7 @@ import { maxClaimed, maxPruned } from '../../lib/decisions/bounds.ts'
 import { isWaiting } from '../../lib/decisions/command-states.ts'
 import { dueCheckAt, dueOf, dueOfCommand } from '../../lib/decisions/due.ts'
 import { limitedBy } from '../../lib/decisions/explain.ts'
-import { graceMs } from '../../lib/decisions/grace.ts'
+import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../lib/decisions/grace.ts'
 import { grantOf, refusedStarts, startOf, startOfKey } from '../../lib/decisions/grants.ts'
 import { type Holds, hold } from '../../lib/decisions/holds.ts'
 import { keptMs } from '../../lib/decisions/keep.ts'
@@ -91,6 +91,8 @@ export class MemoryQueue {
   /** Ended jobs that are still kept, by the instant at which they are forgotten. */
   readonly #keptEnded = new Heap()
   readonly #heldKeys = new HeldKeys()
+  /** How much longer than usual the grace of a start is (lib/decisions/grace.ts). */
+  #graceFactor = 1
   /** Whether payloads and results are kept as text, as in a durable backlog. */
   readonly strict: boolean
 
@@ -171,13 +173,21 @@ export class MemoryQueue {
   bodyEnded(record: JobRecord, now: number): void {
     if (this.continuingBodies.delete(record)) this.keys?.released(record, now)
   }
-  refund(grant: Grant, now: number): void {
-    this.rate.refund(startOf(grant))
-    if (typeof grant !== 'number') this.#eachFurther(grant, now, (rate, start) => rate.refund(start))
+  /** The job was not launched. If its grace was over, the next ones are longer: otherwise no job might ever start. */
+  #refund(grant: Grant, now: number): void {
+    const refund = (rate: Rate, start: number): void => {
+      if ((rate.countsAt(start) ?? Infinity) <= now) {
+        this.#graceFactor = factorAfterReturn(this.#graceFactor, rate.rules)
+      }
+      rate.refund(start)
+    }
+    refund(this.rate, startOf(grant))
+    if (typeof grant !== 'number') this.#eachFurther(grant, now, refund)
   }
   confirm(grant: Grant, at: number, now: number): void {
     this.rate.confirm(startOf(grant), at)
     if (typeof grant !== 'number') this.#eachFurther(grant, now, (rate, start) => rate.confirm(start, at))
+    this.#graceFactor = factorAfterLaunch(this.#graceFactor)
   }
   correct(grant: Grant, cost: Cost, now: number): void {
     this.rate.correct(startOf(grant), cost)
@@ -273,9 +283,8 @@ export class MemoryQueue {
   }
   reprioritize(job: JobRecord, priority: number): void {
     const isReady = job.state === 'pending' && !this.#heldKeys.has(job) && !this.suspects.has(job)
-    if (isReady) this.ready.remove(job)
-    job.priority = priority
-    if (isReady) this.ready.push(job)
+    if (isReady) this.ready.reprioritize(job, priority)
+    else job.priority = priority
   }
   /** Changes when a waiting job comes due. Returns false if nothing changes, because it is pending and stays so. */
   reschedule(job: JobRecord, when: DueTime, now: number, wall: number): boolean {
@@ -387,7 +396,7 @@ export class MemoryQueue {
     if (record.state !== 'underway' || record.fence !== fence) return
     if (crashes !== undefined) record.ensureExtras().crashes = crashes
     if (freesStart(settled)) {
-      this.refund(settled.grant, now)
+      this.#refund(settled.grant, now)
       this.keys?.returned(record.extras?.key)
     }
     const { end, keepsError, holdsRate } = transitionOf(kind)
@@ -451,7 +460,8 @@ export class MemoryQueue {
     const keyRules = keys ? keys.rules : noKeys.rate
     const { isShared } = ruleSet
     const limited = !rate.limitsNothing || isShared || keys?.limitsRate === true
-    const grace = limited ? graceMs(keyRules.length > 0 ? [...ruleSet.inForce, ...keyRules] : ruleSet.inForce) : 0
+    const rules = keyRules.length > 0 ? [...ruleSet.inForce, ...keyRules] : ruleSet.inForce
+    const grace = limited ? graceMs(rules, this.#graceFactor) : 0
     const claimed: JobRecord[] = []
     const grants: Grant[] | undefined = limited ? [] : undefined
     const free = freeSlots(this.globalWidth, this.bodies)

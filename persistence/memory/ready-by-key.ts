@@ -89,6 +89,12 @@ export class ReadyByKey {
     if (entry) this.#take(entry, job)
     if (job.extras) job.extras.keyEntry = undefined
   }
+  /** The job gets another priority. Its key keeps its place among the turns, also if it is its only job. */
+  reprioritize(job: JobRecord, priority: number): void {
+    const entry = this.#entryFor(job)
+    entry.jobs.reprioritize(job, priority)
+    this.#changed(entry)
+  }
   #take(entry: KeyEntry, job: JobRecord): void {
     entry.jobs.remove(job)
     this.#size--
@@ -100,11 +106,7 @@ export class ReadyByKey {
   }
   /** Any job: those of keys that may start one come first. */
   get any(): JobRecord | undefined {
-    if (this.#size === 0) return undefined
-    const { first } = this
-    if (first) return first
-    for (const { jobs } of this.#entries) if (jobs.first) return jobs.first
-    return undefined
+    return this.#size === 0 ? undefined : (this.first ?? this.#entries.withJobs().jobs.first)
   }
   *[Symbol.iterator](): Generator<JobRecord> {
     for (const { jobs } of [...this.#entries]) yield* jobs

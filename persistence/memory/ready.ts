@@ -87,6 +87,11 @@ export class Ready {
     lane.remove(job)
     this.#inLanes--
   }
+  reprioritize(job: JobRecord, priority: number): void {
+    this.remove(job)
+    job.priority = priority
+    this.push(job)
+  }
   /** How many jobs start before this one, or would. */
   before(job: JobRecord): number {
     const { priority, seq } = job

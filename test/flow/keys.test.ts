@@ -226,6 +226,23 @@ test('keys.rate: a cost counts in the window of the key, spent corrects it, and 
   t.deepEqual(all.running(), ['a1', 'a2'])
 })
 
+for (const order of ['fair', 'priority'] as const) {
+  test(`keys: a key keeps its turn while its only job is reprioritized again and again, in the order ${order}`, async t => {
+    const all = parts({ keys: { order } })
+    await all.put(...Array.from({ length: 20 }, (_, i) => `b${i}`))
+    await all.resume()
+    const [small] = await all.put('s1')
+
+    for (let i = 0; i < 6 && !all.running().includes('s1'); i++) {
+      await all.queue.reprioritize(small as NonNullable<typeof small>, i % 2 ? -1 : -2)
+      await all.end(all.running()[0] as string)
+    }
+
+    t.deepEqual(all.running(), ['s1'])
+    t.like(all.queue.counts, { pending: order === 'fair' ? 18 : 19 })
+  })
+}
+
 test('keys.rate: a body corrects its own start alone, though the rate was taken away and set again meanwhile', async t => {
   const all = parts({ width: 99 })
   const put = (payload: string, tokens: number) => all.queue.put(payload, { key: 'a', cost: { tokens } })

@@ -126,3 +126,28 @@ test('without a handler: a waiting put is accepted once the working queue has st
   t.deepEqual(put, ['a', 'b'])
   t.is(handler.called.length, 1)
 })
+
+test('without a handler: its stop leaves the jobs to the queue that runs them', async t => {
+  const clock = new VirtualClock()
+  const shared = { clock, backlog: sharedBacklog(), name: 'n' }
+  const handler = scripted<string, string>()
+  const worker = new DispatchQueue<string, string>(handler, shared)
+  const web = new DispatchQueue<string, string>(null, shared)
+  const runs = ['a', 'b'].map(payload => worker.run(payload))
+  const job = await web.put('c')
+  const awaited = web.run('d').catch((error: Error) => (error as { code?: string }).code)
+  await clock.settle()
+
+  const remains = await web.stop()
+  for (let i = 0; i < 4; i++) {
+    handler.underway[0]?.finish('done')
+    await clock.settle()
+  }
+
+  t.deepEqual(remains, { returned: [], left: 3, abandoned: [] })
+  t.deepEqual(await Promise.all(runs), ['done', 'done'])
+  t.is(await awaited, durable() ? 'QUEUE_STOPPED' : 'done')
+  t.is(worker.counts.finished, 4)
+  if (!durable()) t.is(job.state, 'finished')
+  await worker.stop()
+})

@@ -299,6 +299,26 @@ export const inKeys: readonly Plant[] = [
     finders: ['flow/keys-random'],
   },
   {
+    name: 'in memory a key loses its turn when its only job is reprioritized',
+    file: 'persistence/memory/ready-by-key.ts',
+    edits: [
+      {
+        find: '    entry.jobs.reprioritize(job, priority)\n    this.#changed(entry)\n',
+        replace:
+          '    this.#take(entry, job)\n    job.priority = priority\n    entry.jobs.push(job)\n    this.#size++\n    this.#hasWork(entry)\n',
+      },
+    ],
+    why: 'I27: a key whose job is made more important again and again never starts it',
+    finders: ['flow/keys'],
+  },
+  {
+    name: 'in memory each look for a key with jobs begins with the first key',
+    file: 'persistence/memory/key-entries.ts',
+    edits: [{ find: 'this.#walk ??= this[Symbol.iterator]()', replace: 'this.#walk = this[Symbol.iterator]()' }],
+    why: 'a clear of many keys that are held up takes minutes',
+    finders: ['persistence/memory/ready-by-key'],
+  },
+  {
     name: 'in memory the starts of a key are numbered anew once its rate was taken away',
     file: 'persistence/memory/ready-by-key.ts',
     edits: [

@@ -33,7 +33,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'what is not launched in memory is not refunded',
     file: 'persistence/memory/memory-queue.ts',
-    edits: [{ find: '      this.refund(settled.grant, now)\n', replace: '' }],
+    edits: [{ find: '      this.#refund(settled.grant, now)\n', replace: '' }],
     why: 'I6: a job that was handed back has spent a start of the rate',
     finders: ['persistence/memory/backlog', 'flow/faults-listener', 'flow/differential'],
   },
@@ -85,12 +85,8 @@ export const inMemory: readonly Plant[] = [
     file: 'persistence/memory/memory-queue.ts',
     edits: [
       {
-        find: `
-    if (isReady) this.ready.remove(job)
-    job.priority = priority
-    if (isReady) this.ready.push(job)`,
-        replace: `
-    job.priority = priority`,
+        find: 'if (isReady) this.ready.reprioritize(job, priority)\n    else job.priority = priority',
+        replace: 'job.priority = priority',
       },
     ],
     why: 'I8: the job says that it is more important, and starts no sooner',
@@ -174,5 +170,19 @@ export const inMemory: readonly Plant[] = [
     ],
     why: 'putMany is all or nothing: a refused one leaves jobs behind that run all the same',
     finders: ['persistence/memory/backlog', 'flow/put'],
+  },
+  {
+    name: 'in memory a grace that was too short stays as short',
+    file: 'persistence/memory/memory-queue.ts',
+    edits: [{ find: 'graceMs(rules, this.#graceFactor)', replace: 'graceMs(rules)' }],
+    why: 'a job that needs a new process to start goes back again and again, and never runs',
+    finders: ['persistence/memory/backlog'],
+  },
+  {
+    name: 'in memory a queue without a handler takes the jobs of all others with it',
+    file: 'persistence/memory/backlog.ts',
+    edits: [{ find: 'if (!this.declaration.works && this.#sessions.size > 1) return noChange', replace: '' }],
+    why: 'jobs that a queue has accepted are lost, and its run() calls are rejected though it goes on',
+    finders: ['flow/without-handler', 'persistence/memory/backlog'],
   },
 ]

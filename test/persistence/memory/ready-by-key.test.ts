@@ -1,6 +1,7 @@
 import test from 'ava'
 import { JobExtras, JobRecord } from '../../../lib/job.ts'
 import { type KeyOverride, noKeys, parseKeys } from '../../../lib/limits/keys.ts'
+import type { Refusal } from '../../../lib/limits/limit.ts'
 import { ReadyByKey } from '../../../persistence/memory/ready-by-key.ts'
 
 let puts = 0
@@ -121,6 +122,39 @@ test('ready by key: nothing is left of many keys that come and go once no key ma
   keys.recheckDue(0)
 
   t.deepEqual([keys.entries.size, keys.entries.spares], [1, 0])
+})
+
+test('ready by key: to take the jobs of all held keys, each key is looked at once', t => {
+  const keys = new ReadyByKey(parseKeys('keys', { width: 0 }), new Map())
+  const jobs = Array.from({ length: 1_000 }, (_, i) => job(`key ${i}`))
+  for (const one of jobs) keys.push(one)
+  for (let next = keys.next; next; next = keys.next) {
+    keys.holdUp(next, keys.refusal(next, undefined, 0) as Refusal)
+  }
+  let looks = 0
+  for (const entry of keys.entries) {
+    let { isSpare } = entry
+    const get = (): boolean => {
+      looks++
+      return isSpare
+    }
+    const set = (value: boolean): void => {
+      isSpare = value
+    }
+    Object.defineProperty(entry, 'isSpare', { get, set })
+  }
+
+  const taken: JobRecord[] = []
+  for (let one = keys.any; one; one = keys.any) {
+    keys.remove(one)
+    taken.push(one)
+  }
+
+  t.deepEqual(taken, jobs)
+  t.true(looks <= 2 * jobs.length, `${looks} looks`)
+  const late = job('late')
+  keys.push(late)
+  t.is(keys.any, late)
 })
 
 test('ready by key: held keys are not among those that take turns, and return when something may have changed', t => {

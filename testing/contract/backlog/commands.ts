@@ -2,7 +2,7 @@
 import type { DueTime } from '../../../lib/backlog.ts'
 import type { JobRecord } from '../../../lib/job.ts'
 import type { ContractTest } from '../contract.ts'
-import { type BacklogSubject, backlogTestsInto, claim, exchange, job, settle, wall } from './session.ts'
+import { type BacklogSubject, backlogTestsInto, claim, exchange, job, payloads, settle, wall } from './session.ts'
 
 export const commands: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(commands)
@@ -93,6 +93,18 @@ for (const kind of ['clear', 'return'] as const) {
     t.deepEqual(session.counts, { pending: 0, delayed: 0, underway: 1, finished: 0, failed: 0, cancelled })
   })
 }
+it('B21: return by a session that does not work the name leaves the jobs to the others that have it open', async (t, {
+  make,
+  attach,
+}) => {
+  const backlog = await make()
+  const session = await attach(backlog)
+  const other = await attach(backlog, { works: false })
+  await other.put([job('a')], 0, wall)
+  if (!backlog.durable) t.deepEqual((await other.command({ kind: 'return' }, 0, wall)).changed, [])
+  await other.close()
+  t.deepEqual(payloads(await claim(session)), ['a'])
+})
 it('B20: a job that is underway is neither retried, reprioritized nor removed', async (t, { open }) => {
   const session = await open()
   const a = job('a')

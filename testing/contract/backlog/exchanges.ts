@@ -1,4 +1,5 @@
 /** Exchanges: the jobs they settle, claim and charge to the rate. */
+import type { Settlement } from '../../../lib/backlog.ts'
 import { CostError } from '../../../lib/errors.ts'
 import { parseKeys } from '../../../lib/limits/keys.ts'
 import { parseRate } from '../../../lib/rate/rules.ts'
@@ -162,6 +163,28 @@ it('B16: the rate is charged in the claim, refunded for notLaunched, and counts 
   t.is((await exchange(session, { now: 20, room: 9, confirmed })).nextLookAt, 1_020)
   t.deepEqual(await claim(session, 9, 1_019), [])
   t.deepEqual(await claim(session, 9, 1_020), [b])
+})
+it('B16: the grace grows while jobs go back because it was too short, and shrinks again', async (t, { open }) => {
+  const session = await open({ rate: parseRate('rate', { limit: 1, per: 1_000 }) })
+  const a = job('a')
+  await session.put([a], 0, wall)
+  const graces: number[] = []
+  let now = 0
+  let settled: Settlement[] = []
+  for (const lateMs of [-1, 0, 7, -1, 0]) {
+    const { claimed, grants, graceUntil } = await exchange(session, { now, room: 9, settled })
+    t.deepEqual(claimed, [a])
+    graces.push(graceUntil - now)
+    settled = [settle(a, 'notLaunched', { grant: grants?.[0] as number })]
+    now = graceUntil + lateMs
+  }
+  t.deepEqual(graces, [50, 50, 100, 200, 200])
+
+  const { grants } = await exchange(session, { now, room: 9, settled })
+  const confirmed = [{ grant: grants?.[0] as number, at: now }]
+  await exchange(session, { now, confirmed, settled: [settle(a, 'throttled', { waitMs: 0 })] })
+  const { graceUntil } = await exchange(session, { now: now + 1_000, room: 9 })
+  t.is(graceUntil - now - 1_000, 392)
 })
 it('B17: a job that a lowered limit makes impossible fails instead of being claimed', async (t, { open }) => {
   const session = await open({ rate: parseRate('rate', { limit: 10, per: 1_000, of: 'tokens' }) })
