@@ -81,7 +81,7 @@ export class QueueFullError extends DispatchError {
   }
 }
 
-/** The queue was stopped. `willRunLater` says whether the job stays in a durable backlog and runs in a later process. */
+/** The queue was stopped. `willRunLater` says whether the job stays in its backlog and runs later. */
 export class QueueStoppedError extends DispatchError {
   static override readonly name: string = 'QueueStoppedError'
   readonly code = 'QUEUE_STOPPED'

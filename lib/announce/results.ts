@@ -12,8 +12,8 @@ import { rejectionAtCallSite } from '../support/call-site.ts'
 import { Deferred, rejected } from '../support/deferred.ts'
 
 export class Results {
-  /** Whether waiting jobs may still run later, in another process. The error of a stop says so. */
-  readonly #durable: boolean
+  /** Whether waiting jobs may still run later, in another process or queue object. The error of a stop says so. */
+  willRunLater: boolean
   readonly #lifecycle: { readonly stopped: boolean }
   /** Registers interest in a job that has not ended. Returns the record on which its ending will be reported. */
   readonly #follow: (record: JobRecord) => JobRecord
@@ -23,7 +23,7 @@ export class Results {
     lifecycle: { readonly stopped: boolean },
     follow: (record: JobRecord) => JobRecord = record => record,
   ) {
-    this.#durable = durable
+    this.willRunLater = durable
     this.#lifecycle = lifecycle
     this.#follow = follow
   }
@@ -31,8 +31,10 @@ export class Results {
   of(record: JobRecord): Promise<unknown> {
     const existing = record.live?.result
     if (existing) return existing.promise
+    // Not noted in the record: another queue object of this process may have the job too, and run it.
+    if (!record.ended && this.#lifecycle.stopped) return rejected(this.stopError('the job did not run'))
     const result = (record.ensureLive().result = new Deferred<unknown>())
-    if (record.ended || this.#lifecycle.stopped) this.settle(record)
+    if (record.ended) this.settle(record)
     else {
       const followed = this.#follow(record)
       if (followed !== record) this.of(followed).then(result.resolve, error => result.fail(error))
@@ -103,6 +105,6 @@ export class Results {
     record.answer = undefined
   }
   stopError(what: string): QueueStoppedError {
-    return new QueueStoppedError(what, this.#durable)
+    return new QueueStoppedError(what, this.willRunLater)
   }
 }

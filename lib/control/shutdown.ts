@@ -76,6 +76,7 @@ export class Shutdown {
     const refused = this.#refuseWaiting(intake)
     const session = await opening.opened.catch(() => undefined)
     let returned: readonly JobRecord[] = []
+    let left = 0
     if (session) {
       await intake.drained()
       // Puts that were on their way and found no space.
@@ -91,6 +92,8 @@ export class Shutdown {
       const { pending, delayed, underway } = session.counts
       waiters.stop(pending + delayed + underway > 0)
       const out = (await session.command({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
+      left = session.counts.pending + session.counts.delayed
+      results.willRunLater ||= left > 0
       for (const record of out) {
         results.fail(record, results.stopError('the job did not run'))
         if (this.#dispatch.yieldPoint.shouldYield()) await this.#dispatch.yieldPoint.nextTurn()
@@ -103,7 +106,6 @@ export class Shutdown {
     } else waiters.stop(true)
     this.#lifecycle.end()
     this.#timer?.cancel()
-    const left = session ? session.counts.pending + session.counts.delayed : 0
     await this.#parts.isolates?.close()
     this.#dispatch.close()
     await session?.close()

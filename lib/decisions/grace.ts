@@ -26,6 +26,11 @@ export function graceMs(rules: Windows, factor = 1, errorMs = 0): number {
   return Math.min(ms * factor, maxLongerMs) + 2 * errorMs
 }
 
+/** Whether a job that goes back was too late. A start that is not remembered any more was granted a window ago. */
+export function isLate(countsAt: number | undefined, now: number): boolean {
+  return countsAt === undefined || countsAt <= now
+}
+
 /** The factor once a job has come back because its grace was over. */
 export function factorAfterReturn(factor: number, rules: Windows): number {
   return graceMs(rules, factor) < maxLongerMs ? factor * 2 : factor

@@ -89,6 +89,8 @@ class MemorySession implements BacklogSession {
   readonly replaced: readonly RateRule[] | undefined
   readonly #queue: MemoryQueue
   readonly #sessions: Set<MemorySession>
+  /** Whether the queue object has stopped: it may take some time more to close. */
+  #hasReturned = false
   /** Cancels that another queue object requested for runs of this one. The next exchange reports them. */
   #cancelRequests: Notices['cancelRequests'][number][] = []
 
@@ -230,8 +232,9 @@ class MemorySession implements BacklogSession {
         queue.clearOverrides(command.of, now)
         return noChange
       case 'return':
-        // Other queue objects still have these jobs, and one of them may run them.
-        if (!this.declaration.works && this.#sessions.size > 1) return noChange
+        this.#hasReturned = true
+        // Other queue objects still have these jobs, and one of them may run them. The last one takes them.
+        if (!this.declaration.works && this.#othersGoOn) return noChange
         return changedTo(queue.removeWaiting(now), undefined)
     }
     const { target } = command
@@ -325,6 +328,10 @@ class MemorySession implements BacklogSession {
     if (this.declaration.works) return undefined
     for (const session of this.#sessions) if (session.declaration.works) return session
     return undefined
+  }
+  get #othersGoOn(): boolean {
+    for (const session of this.#sessions) if (session !== this && !session.#hasReturned) return true
+    return false
   }
   #wakeOthers(): void {
     if (this.#sessions.size > 1) for (const session of this.#sessions) if (session !== this) session.declaration.wake()

@@ -27,7 +27,7 @@ export class KeyEntry implements Turn, Scope {
   tie = 0
   at = -1
   readonly key: string
-  readonly jobs: Ready = new Ready()
+  jobs: Ready = new Ready()
   settings: KeySettings
   bodies = 0
   /** Not initialised to -Infinity, for which V8 would allocate a box in each entry. */
@@ -57,11 +57,13 @@ export class KeyEntry implements Turn, Scope {
   get width(): number {
     return this.settings.width
   }
-  /** Forgets all but the name. The key has neither jobs nor bodies, and no alarm. */
+  /** Forgets the state of the key, which has neither jobs nor bodies, and no alarm. */
   forget(): void {
     this.isSpare = true
     this.tag = Number.NaN
     this.#heldUntil = undefined
+    this.alarm = undefined
+    if (this.jobs.hasLanes) this.jobs = new Ready()
     this.rate = undefined
   }
   /** The key begins anew. */

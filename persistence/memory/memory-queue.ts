@@ -21,7 +21,7 @@ import { maxClaimed, maxPruned } from '../../lib/decisions/bounds.ts'
 import { isWaiting } from '../../lib/decisions/command-states.ts'
 import { dueCheckAt, dueOf, dueOfCommand } from '../../lib/decisions/due.ts'
 import { limitedBy } from '../../lib/decisions/explain.ts'
-import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../lib/decisions/grace.ts'
+import { factorAfterLaunch, factorAfterReturn, graceMs, isLate } from '../../lib/decisions/grace.ts'
 import { grantOf, refusedStarts, startOf, startOfKey } from '../../lib/decisions/grants.ts'
 import { type Holds, hold } from '../../lib/decisions/holds.ts'
 import { keptMs } from '../../lib/decisions/keep.ts'
@@ -176,7 +176,7 @@ export class MemoryQueue {
   /** The job was not launched. If its grace was over, the next ones are longer: otherwise no job might ever start. */
   #refund(grant: Grant, now: number): void {
     const refund = (rate: Rate, start: number): void => {
-      if ((rate.countsAt(start) ?? Infinity) <= now) {
+      if (start > 0 && isLate(rate.countsAt(start), now)) {
         this.#graceFactor = factorAfterReturn(this.#graceFactor, rate.rules)
       }
       rate.refund(start)

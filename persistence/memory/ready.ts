@@ -38,6 +38,10 @@ export class Ready {
   get size(): number {
     return (this.#only ? 1 : 0) + (this.#heap?.size ?? 0) + this.#inLanes
   }
+  /** Whether it takes more space than for one job. */
+  get hasLanes(): boolean {
+    return this.#near !== undefined || this.#lanes !== undefined || this.#heap !== undefined
+  }
   push(job: JobRecord): void {
     if (!this.#near && !this.#lanes) {
       if (!this.#only) {

@@ -151,3 +151,52 @@ test('without a handler: its stop leaves the jobs to the queue that runs them', 
   if (!durable()) t.is(job.state, 'finished')
   await worker.stop()
 })
+
+const codeOf = (error: unknown): unknown => (error as { code?: string }).code
+
+test('without a handler: queues that stop together leave no promise open, and the last one returns the jobs', async t => {
+  const clock = new VirtualClock()
+  const shared = { clock, backlog: sharedBacklog(), name: 'n' }
+  const [a, b] = [new DispatchQueue<string, string>(null, shared), new DispatchQueue<string, string>(null, shared)]
+  const runs = [a.run('x'), b.run('y')].map(run => run.catch(codeOf))
+  await clock.settle()
+
+  const remains = await Promise.all([a.stop(), b.stop()])
+
+  t.deepEqual(await Promise.all(runs), ['QUEUE_STOPPED', 'QUEUE_STOPPED'])
+  const returned = remains.map(one => one.returned.map(({ payload }) => payload))
+  t.deepEqual(returned, durable() ? [[], []] : [[], ['x', 'y']])
+})
+
+test('without a handler: a stop beside that of the working queue leaves no promise open', async t => {
+  const clock = new VirtualClock()
+  const shared = { clock, backlog: sharedBacklog(), name: 'n' }
+  const worker = new DispatchQueue<string, string>(scripted<string, string>(), { ...shared, paused: true })
+  const web = new DispatchQueue<string, string>(null, shared)
+  const runs = [web.run('x'), worker.run('y')].map(run => run.catch(codeOf))
+  await clock.settle()
+
+  await Promise.all([worker.stop(), web.stop()])
+
+  t.deepEqual(await Promise.all(runs), ['QUEUE_STOPPED', 'QUEUE_STOPPED'])
+})
+
+test('without a handler: a result that is read after its stop rejects, and that of the working queue does not', async t => {
+  const clock = new VirtualClock()
+  const shared = { clock, backlog: sharedBacklog(), name: 'n' }
+  const handler = scripted<string, string>()
+  const worker = new DispatchQueue<string, string>(handler, { ...shared, paused: true })
+  const web = new DispatchQueue<string, string>(null, shared)
+  const run = worker.run('x', { id: 'x' })
+  await clock.settle()
+  const job = await web.get('x')
+  await web.stop()
+
+  await t.throwsAsync(job?.result as Promise<string>, { code: 'QUEUE_STOPPED', message: /later/ })
+  worker.resume()
+  await clock.settle()
+  handler.underway[0]?.finish('done')
+
+  t.is(await run, 'done')
+  await worker.stop()
+})

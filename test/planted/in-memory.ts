@@ -181,8 +181,27 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'in memory a queue without a handler takes the jobs of all others with it',
     file: 'persistence/memory/backlog.ts',
-    edits: [{ find: 'if (!this.declaration.works && this.#sessions.size > 1) return noChange', replace: '' }],
+    edits: [{ find: 'if (!this.declaration.works && this.#othersGoOn) return noChange', replace: '' }],
     why: 'jobs that a queue has accepted are lost, and its run() calls are rejected though it goes on',
     finders: ['flow/without-handler', 'persistence/memory/backlog'],
+  },
+  {
+    name: 'in memory a queue that is about to close counts as one that goes on',
+    file: 'persistence/memory/backlog.ts',
+    edits: [{ find: '        this.#hasReturned = true\n', replace: '' }],
+    why: 'I16: queues without a handler that stop together leave the promises of run() open',
+    finders: ['flow/without-handler'],
+  },
+  {
+    name: 'a result that is read after a stop settles the job for all',
+    file: 'lib/announce/results.ts',
+    edits: [
+      {
+        find: "if (!record.ended && this.#lifecycle.stopped) return rejected(this.stopError('the job did not run'))",
+        replace: 'if (!record.ended && this.#lifecycle.stopped) this.settle(record)',
+      },
+    ],
+    why: 'I16: run() of another queue object rejects, though its job runs',
+    finders: ['flow/without-handler'],
   },
 ]

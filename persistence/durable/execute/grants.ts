@@ -3,7 +3,7 @@
  * named rules.
  */
 import type { Grant } from '../../../lib/backlog.ts'
-import { factorAfterLaunch, factorAfterReturn } from '../../../lib/decisions/grace.ts'
+import { factorAfterLaunch, factorAfterReturn, isLate } from '../../../lib/decisions/grace.ts'
 import { furtherOf, startOf } from '../../../lib/decisions/grants.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'
@@ -44,8 +44,8 @@ export function refundStarts<Queue>(store: LimitStore<Queue>, queue: Queue, gran
  */
 export function returnStarts<Queue>(store: LimitStore<Queue>, queue: Queue, grant: Grant, now: number): void {
   eachStart(store, queue, grant, now, (rate, start) => {
-    const isLate = (rate.countsAt(start) ?? Infinity) <= now
-    if (isLate) store.setGraceFactor(queue, factorAfterReturn(store.graceFactor(queue), rate.rules))
+    if (isLate(rate.countsAt(start), now))
+      store.setGraceFactor(queue, factorAfterReturn(store.graceFactor(queue), rate.rules))
     rate.refund(start)
   })
 }

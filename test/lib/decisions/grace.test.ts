@@ -1,5 +1,5 @@
 import test from 'ava'
-import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../../lib/decisions/grace.ts'
+import { factorAfterLaunch, factorAfterReturn, graceMs, isLate } from '../../../lib/decisions/grace.ts'
 
 const second = [{ perMs: 1_000 }]
 const hour = [{ perMs: 3_600_000 }]
@@ -30,4 +30,8 @@ test('grace: each launch in time takes 2 % off, and never makes the grace shorte
   t.is(factorAfterLaunch(4), 3.92)
   t.is(factorAfterLaunch(1.01), 1)
   t.is(factorAfterLaunch(1), 1)
+})
+
+test('grace: a job goes back late from the end of its grace on, and if its start is not remembered any more', t => {
+  t.deepEqual([isLate(5, 4), isLate(5, 5), isLate(5, 6), isLate(undefined, 0)], [false, true, true, true])
 })

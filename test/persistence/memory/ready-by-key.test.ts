@@ -81,6 +81,19 @@ test('ready by key: a forgotten key that comes back begins anew, with the settin
   t.is(keys.entries.size, 2)
 })
 
+test('ready by key: the spare of a key that had many jobs takes no more space than that of one', t => {
+  const keys = new ReadyByKey(parseKeys('keys', {}), new Map())
+  keys.push(job('other'))
+  const jobs = [job('a'), job('a'), job('a')]
+  for (const one of jobs) keys.push(one)
+  const entry = keys.find('a')
+  t.true(entry?.jobs.hasLanes)
+
+  for (const one of jobs) keys.remove(one)
+
+  t.like(entry, { isSpare: true, jobs: { hasLanes: false } })
+})
+
 test('ready by key: another declaration changes the keys that come back later', t => {
   const keys = new ReadyByKey(parseKeys('keys', { rate: { limit: 1, per: 100 } }), new Map())
   withSpare(keys, 'a')
@@ -124,7 +137,7 @@ test('ready by key: nothing is left of many keys that come and go once no key ma
   t.deepEqual([keys.entries.size, keys.entries.spares], [1, 0])
 })
 
-test('ready by key: to take the jobs of all held keys, each key is looked at once', t => {
+test('ready by key: to take the jobs of all held keys takes one walk over the keys', t => {
   const keys = new ReadyByKey(parseKeys('keys', { width: 0 }), new Map())
   const jobs = Array.from({ length: 1_000 }, (_, i) => job(`key ${i}`))
   for (const one of jobs) keys.push(one)
