@@ -2,8 +2,8 @@
  * The keys of which anything is known: each has an entry.
  *
  * An entry that is no longer in use stays in the map as a spare, because deleting one of many keys from a map takes as
- * long as starting its job. The spares are dropped together: all of them once no entry is in use, and those beyond three
- * for each entry in use before another key gets an entry, or when no key may start a job. A key that gets work while its
+ * long as starting its job. The spares are dropped together: once no entry is in use; and, if there are more than three
+ * for each entry in use, before another key gets an entry or when no key may start a job. A key that gets work while its
  * spare is there uses it again, as if it was new.
  */
 import { type KeySettings, keyless } from '../../lib/limits/keys.ts'

@@ -38,9 +38,9 @@ export class Ready {
   get size(): number {
     return (this.#only ? 1 : 0) + (this.#heap?.size ?? 0) + this.#inLanes
   }
-  /** Whether it takes more space than for one job. */
+  /** Whether jobs have waited in more than one lane. Their space is not given back. */
   get hasLanes(): boolean {
-    return this.#near !== undefined || this.#lanes !== undefined || this.#heap !== undefined
+    return this.#lanes !== undefined || this.#heap !== undefined
   }
   push(job: JobRecord): void {
     if (!this.#near && !this.#lanes) {

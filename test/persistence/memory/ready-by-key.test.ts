@@ -81,10 +81,10 @@ test('ready by key: a forgotten key that comes back begins anew, with the settin
   t.is(keys.entries.size, 2)
 })
 
-test('ready by key: the spare of a key that had many jobs takes no more space than that of one', t => {
+test('ready by key: the spare of a key keeps no lanes for the priorities of its former jobs', t => {
   const keys = new ReadyByKey(parseKeys('keys', {}), new Map())
   keys.push(job('other'))
-  const jobs = [job('a'), job('a'), job('a')]
+  const jobs = [1, 2, 3].map(priority => Object.assign(job('a'), { priority }))
   for (const one of jobs) keys.push(one)
   const entry = keys.find('a')
   t.true(entry?.jobs.hasLanes)
