@@ -164,8 +164,9 @@ test('without a handler: queues that stop together leave no promise open, and th
   const remains = await Promise.all([a.stop(), b.stop()])
 
   t.deepEqual(await Promise.all(runs), ['QUEUE_STOPPED', 'QUEUE_STOPPED'])
-  const returned = remains.map(one => one.returned.map(({ payload }) => payload))
-  t.deepEqual(returned, durable() ? [[], []] : [[], ['x', 'y']])
+  // Over a network either may be the last, and put its job first.
+  const returned = remains.flatMap(one => one.returned.map(({ payload }) => payload))
+  t.deepEqual(returned.sort(), durable() ? [] : ['x', 'y'])
 })
 
 test('without a handler: a stop beside that of the working queue leaves no promise open', async t => {
