@@ -189,7 +189,7 @@ export const parts = [
     name: 'idle-cpu',
     title: ({ forMs, settleMs }) =>
       `what doing nothing costs, the mean of ${forMs / 1_000} seconds but the worst, when nothing has happened for ${settleMs / 1_000} s`,
-    params: quick => ({ forMs: quick ? 1_000 : 5_000, settleMs: 3_000 }),
+    params: quick => ({ forMs: quick ? 3_000 : 5_000, settleMs: 3_000 }),
     contenders: {
       'rdq in memory': idle(async () => {
         const { DispatchQueue } = await rdq()
