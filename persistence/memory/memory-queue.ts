@@ -457,11 +457,9 @@ export class MemoryQueue {
   claim(exchange: Exchange, keep: KeepPolicy, crashLimit: number): ExchangeResult {
     const { room, now, wall } = exchange
     const { ready, rate, ruleSet, counts, sharedPaused, keys } = this
-    const keyRules = keys ? keys.rules : noKeys.rate
     const { isShared } = ruleSet
     const limited = !rate.limitsNothing || isShared || keys?.limitsRate === true
-    const rules = keyRules.length > 0 ? [...ruleSet.inForce, ...keyRules] : ruleSet.inForce
-    const grace = limited ? graceMs(rules, this.#graceFactor) : 0
+    const grace = limited ? graceMs([...ruleSet.inForce, ...(keys?.rules ?? [])], this.#graceFactor) : 0
     const claimed: JobRecord[] = []
     const grants: Grant[] | undefined = limited ? [] : undefined
     const free = freeSlots(this.globalWidth, this.bodies)

@@ -174,7 +174,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'in memory a grace that was too short stays as short',
     file: 'persistence/memory/memory-queue.ts',
-    edits: [{ find: 'graceMs(rules, this.#graceFactor)', replace: 'graceMs(rules)' }],
+    edits: [{ find: '(keys?.rules ?? [])], this.#graceFactor)', replace: '(keys?.rules ?? [])])' }],
     why: 'a job that needs a new process to start goes back again and again, and never runs',
     finders: ['persistence/memory/backlog'],
   },
